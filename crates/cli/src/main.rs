@@ -1,0 +1,2 @@
+//! The `aneal` command.
+fn main() {}

@@ -1,0 +1,11 @@
+//! The parameter-golf challenge's formats: token shards, the tokenizer, bits per byte, and the
+//! quantised artifact. Nothing here trains.
+
+#![deny(unsafe_code)] // only `mapped_file` may allow it
+
+mod error;
+
+pub use error::Error;
+
+/// This crate's result.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

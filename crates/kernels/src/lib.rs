@@ -1,0 +1,1 @@
+//! CPU operations of a transformer training step.
