@@ -3,7 +3,9 @@
 
 #![deny(unsafe_code)] // only `mapped_file` may allow it
 
+pub mod documents;
 mod error;
+pub mod tokenizer;
 
 pub use error::Error;
 
