@@ -3,6 +3,10 @@
 
 #![deny(unsafe_code)] // only `mapped_file` may allow it
 
+pub mod mapped_file;
+pub mod shard;
+
+mod atomic_file;
 mod error;
 
 pub use error::Error;
