@@ -3,7 +3,12 @@
 
 #![deny(unsafe_code)] // only `mapped_file` may allow it
 
+pub mod atomic_file;
+pub mod documents;
 mod error;
+pub mod mapped_file;
+pub mod shard;
+pub mod tokenizer;
 
 pub use error::Error;
 

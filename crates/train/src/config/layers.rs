@@ -1,0 +1,154 @@
+//! Merging configuration layers as TOML tables.
+
+use std::path::Path;
+
+use aneal_model::ModelConfig;
+use toml::{Table, Value};
+
+use super::{RunConfig, preset};
+use crate::{Error, Result};
+
+/// A configuration being put together, later layers over earlier ones.
+#[derive(Clone, Debug)]
+pub struct Layers {
+    table: Table,
+}
+
+impl Layers {
+    /// Starts from a preset.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if there is none of this name.
+    pub fn preset(name: &str) -> Result<Self> {
+        Ok(Self { table: parse(preset(name)?, &format!("preset {name}"))? })
+    }
+
+    /// Starts from a file. With `preset = "NAME"` at its top, the file is laid over that preset.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is not TOML.
+    pub fn file(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+        let mut table = parse(&text, &path.display().to_string())?;
+        let base = match table.remove("preset") {
+            Some(Value::String(name)) => Self::preset(&name)?,
+            Some(other) => {
+                return Err(Error::Config(format!("preset = {other} must be a preset's name")));
+            }
+            None => return Ok(Self { table }),
+        };
+        let mut layers = base;
+        merge(&mut layers.table, table);
+        Ok(layers)
+    }
+
+    /// Sets one value by its dotted path, for example `optimizer.lr`.
+    pub fn set(&mut self, path: &str, value: impl Into<Value>) {
+        let mut value = value.into();
+        for key in path.rsplit('.') {
+            value = Value::Table(Table::from_iter([(key.to_owned(), value)]));
+        }
+        if let Value::Table(layer) = value {
+            merge(&mut self.table, layer);
+        }
+    }
+
+    /// Sets one value from `path=value`, where the value is TOML or else a bare string.
+    ///
+    /// # Errors
+    /// [`Error::Config`] without an `=`.
+    pub fn assign(&mut self, assignment: &str) -> Result<()> {
+        let Some((path, text)) = assignment.split_once('=') else {
+            let reason = format!("{assignment:?} is no setting; write it as optimizer.lr=1e-3");
+            return Err(Error::Config(reason));
+        };
+        let (path, text) = (path.trim(), text.trim());
+        let value = parse(&format!("value = {text}"), path)
+            .ok()
+            .and_then(|mut table| table.remove("value"))
+            .unwrap_or_else(|| Value::String(text.to_owned()));
+        self.set(path, value);
+        Ok(())
+    }
+
+    /// The complete configuration.
+    ///
+    /// `model.preset` stands for all sizes of a shape; other keys of `[model]` override them.
+    ///
+    /// # Errors
+    /// Unknown or missing keys, wrong types, values that cannot be.
+    pub fn resolve(mut self) -> Result<RunConfig> {
+        if let Some(Value::Table(model)) = self.table.get_mut("model")
+            && let Some(Value::String(name)) = model.remove("preset")
+        {
+            let shape = Value::try_from(ModelConfig::preset(&name)?);
+            let Ok(Value::Table(mut base)) = shape else {
+                return Err(Error::Config(format!("model preset {name} is not a table")));
+            };
+            merge(&mut base, std::mem::take(model));
+            *model = base;
+        }
+        let config: RunConfig = Value::Table(self.table)
+            .try_into()
+            .map_err(|e: toml::de::Error| Error::Config(e.message().to_owned()))?;
+        config.validate()?;
+        Ok(config)
+    }
+}
+
+fn parse(text: &str, origin: &str) -> Result<Table> {
+    text.parse().map_err(|e| Error::Config(format!("{origin}: {e}")))
+}
+
+/// Lays `over` on `base`: tables are merged, everything else is replaced.
+fn merge(base: &mut Table, over: Table) {
+    for (key, value) in over {
+        match (base.get_mut(&key), value) {
+            (Some(Value::Table(base)), Value::Table(over)) => merge(base, over),
+            (_, value) => {
+                base.insert(key, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::PRESETS;
+
+    #[test]
+    fn every_preset_resolves_and_survives_its_own_file() {
+        for (name, _) in PRESETS {
+            let config = Layers::preset(name).unwrap().resolve().unwrap();
+            let text = toml::to_string(&config).unwrap();
+            let again: RunConfig = toml::from_str(&text).unwrap();
+            assert_eq!(config, again, "{name}");
+        }
+    }
+
+    #[test]
+    fn later_layers_win() {
+        let mut layers = Layers::preset("pr801").unwrap();
+        layers.set("optimizer.lr", 0.5);
+        layers.assign("batch.tokens = 2560").unwrap();
+        layers.assign("name=my run").unwrap();
+        layers.assign("model.layers=3").unwrap();
+        let config = layers.resolve().unwrap();
+        assert_eq!(config.adamw().lr, 0.5);
+        assert_eq!(config.batch.tokens, 2560);
+        assert_eq!(config.name, "my run");
+        assert_eq!((config.model.layers, config.model.dim), (3, 512));
+    }
+
+    #[test]
+    fn unknown_and_missing_keys_are_named() {
+        let mut layers = Layers::preset("quickstart").unwrap();
+        layers.assign("optimizer.learning_rate=1").unwrap();
+        let error = layers.resolve().unwrap_err().to_string();
+        assert!(error.contains("learning_rate"), "{error}");
+
+        assert!(Layers::preset("gpt5").unwrap_err().to_string().contains("quickstart"));
+        assert!(Layers::preset("quickstart").unwrap().assign("lr").is_err());
+    }
+}
