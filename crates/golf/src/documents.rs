@@ -8,7 +8,8 @@ use crate::{Error, Result};
 pub const DOCUMENT_LINE: &str = "<|doc|>";
 
 /// What separates the documents of a text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum DocumentSeparator {
     /// Nothing: the whole text is one document.
     File,

@@ -282,4 +282,48 @@ pub enum Error {
         /// What is wrong with it.
         source: Box<Error>,
     },
+
+    // Scoring and corpora.
+    /// Windows that cover nothing or skip targets.
+    #[error("stride {stride} cannot be: it must be from 1 to the window's {seq_len} tokens")]
+    Windows {
+        /// Tokens in a window.
+        seq_len: usize,
+        /// Distance between windows.
+        stride: usize,
+    },
+    /// A stream too short to score.
+    #[error(
+        "{found} tokens are too few to score: at least {needed} are needed; give more data or a \
+         shorter window"
+    )]
+    TooFewTokens {
+        /// Tokens there are.
+        found: u64,
+        /// Tokens needed.
+        needed: usize,
+    },
+    /// Targets that stand for no bytes at all.
+    #[error(
+        "the {tokens} scored targets stand for no bytes, so there are no bits per byte; use the \
+         tokenizer that the data was made with"
+    )]
+    NoBytes {
+        /// Targets scored.
+        tokens: u64,
+    },
+    /// A text that cannot be split in training and validation documents.
+    #[error(
+        "{found} documents cannot be split so that {val_percent} % of the text is held out; \
+         separate documents by lines that hold only <|doc|>, or by blank lines"
+    )]
+    TooFewDocuments {
+        /// Documents there are.
+        found: usize,
+        /// Share that was to be held out.
+        val_percent: u32,
+    },
+    /// From the model or its backend.
+    #[error(transparent)]
+    Model(#[from] aneal_model::Error),
 }

@@ -4,9 +4,11 @@
 #![deny(unsafe_code)] // only `mapped_file` may allow it
 
 pub mod atomic_file;
+pub mod corpus;
 pub mod documents;
 mod error;
 pub mod mapped_file;
+pub mod score;
 pub mod shard;
 pub mod tokenizer;
 

@@ -1,0 +1,191 @@
+//! The folder of a run, which alone reproduces it.
+//!
+//! ```text
+//! config.toml        the resolved configuration
+//! tokenizer.model    the tokenizer, so that samples and scores need nothing else
+//! data/              shards made from text, when the run was given text
+//! train.log          the challenge's line shapes
+//! metrics.jsonl      one record an event, with the same names
+//! checkpoints/       step-NNNNNN/
+//! samples/           step-NNNNNN.txt
+//! artifact.bin       the packed model
+//! ```
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use aneal_golf::atomic_file::AtomicFile;
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result, RunConfig};
+
+/// How much of the logs belongs to a checkpoint; what follows is cut off on resume, so that no step
+/// is recorded twice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogPosition {
+    /// Bytes of `train.log`.
+    pub train_log: u64,
+    /// Bytes of `metrics.jsonl`.
+    pub metrics: u64,
+}
+
+/// A run folder.
+#[derive(Debug)]
+pub struct RunFolder {
+    root: PathBuf,
+}
+
+impl RunFolder {
+    /// Makes the folder and saves the configuration in it.
+    ///
+    /// # Errors
+    /// A folder that holds a run already, or cannot be written.
+    pub fn create(root: &Path, config: &RunConfig) -> Result<Self> {
+        let folder = Self { root: root.to_owned() };
+        if folder.config_path().exists() {
+            return Err(Error::RunFolder {
+                path: root.to_owned(),
+                reason: format!(
+                    "a run is there already; continue it with --resume {}, or choose another --out",
+                    root.display()
+                ),
+            });
+        }
+        fs::create_dir_all(root).map_err(Error::io("create", root))?;
+        let text = toml::to_string(config).map_err(|e| Error::Config(e.to_string()))?;
+        write_atomically(&folder.config_path(), text.as_bytes())?;
+        Ok(folder)
+    }
+
+    /// Opens the folder of an earlier run and reads its configuration.
+    ///
+    /// # Errors
+    /// A folder without a run, or with a configuration that is not valid.
+    pub fn open(root: &Path) -> Result<(Self, RunConfig)> {
+        let folder = Self { root: root.to_owned() };
+        let path = folder.config_path();
+        let text = fs::read_to_string(&path).map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => Error::RunFolder {
+                path: root.to_owned(),
+                reason: "no run is there: config.toml is missing".to_owned(),
+            },
+            _ => Error::io("read", &path)(e),
+        })?;
+        let config: RunConfig = toml::from_str(&text)
+            .map_err(|e| Error::Config(format!("{}: {e}", path.display())))?;
+        config.validate()?;
+        Ok((folder, config))
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn config_path(&self) -> PathBuf {
+        self.root.join("config.toml")
+    }
+
+    /// The run's copy of its tokenizer.
+    pub fn tokenizer(&self) -> PathBuf {
+        self.root.join("tokenizer.model")
+    }
+
+    /// Shards made from text.
+    pub fn data(&self) -> PathBuf {
+        self.root.join("data")
+    }
+
+    /// Folder of the checkpoints.
+    pub fn checkpoints(&self) -> PathBuf {
+        self.root.join("checkpoints")
+    }
+
+    /// The packed model.
+    pub fn artifact(&self) -> PathBuf {
+        self.root.join("artifact.bin")
+    }
+
+    /// Keeps a sample of text.
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
+    pub fn write_sample(&self, step: u64, text: &str) -> Result<()> {
+        let folder = self.root.join("samples");
+        fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+        write_atomically(&folder.join(format!("step-{step:06}.txt")), text.as_bytes())
+    }
+
+    /// Opens both logs for appending, cut back to `position`.
+    ///
+    /// # Errors
+    /// Files that cannot be written.
+    pub fn logs(&self, position: LogPosition) -> Result<Logs> {
+        let open = |name: &str, length: u64| {
+            let path = self.root.join(name);
+            let file = OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(&path)
+                .map_err(Error::io("open", &path))?;
+            file.set_len(length).map_err(Error::io("cut", &path))?;
+            Ok::<_, Error>((file, path))
+        };
+        Ok(Logs {
+            train_log: open("train.log", position.train_log)?,
+            metrics: open("metrics.jsonl", position.metrics)?,
+        })
+    }
+}
+
+/// Writes a file so that it is there whole or not at all.
+///
+/// # Errors
+/// A folder that cannot be written.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut file = AtomicFile::create(path)?;
+    file.write(bytes)?;
+    Ok(file.commit()?)
+}
+
+/// The two logs of a run.
+#[derive(Debug)]
+pub struct Logs {
+    train_log: (File, PathBuf),
+    metrics: (File, PathBuf),
+}
+
+impl Logs {
+    /// Appends a line to `train.log`.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn line(&mut self, line: &str) -> Result<()> {
+        append(&mut self.train_log, line)
+    }
+
+    /// Appends a record to `metrics.jsonl`.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn record(&mut self, record: &serde_json::Value) -> Result<()> {
+        append(&mut self.metrics, &record.to_string())
+    }
+
+    /// Makes everything so far durable and says how much it is.
+    ///
+    /// # Errors
+    /// Files that cannot be written.
+    pub fn sync(&mut self) -> Result<LogPosition> {
+        let length = |(file, path): &(File, PathBuf)| {
+            file.sync_all().map_err(Error::io("sync", path))?;
+            Ok::<_, Error>(file.metadata().map_err(Error::io("read", path))?.len())
+        };
+        Ok(LogPosition { train_log: length(&self.train_log)?, metrics: length(&self.metrics)? })
+    }
+}
+
+fn append((file, path): &mut (File, PathBuf), line: &str) -> Result<()> {
+    file.write_all(format!("{line}\n").as_bytes()).map_err(Error::io("write", path))
+}
