@@ -3,8 +3,11 @@
 
 #![deny(unsafe_code)] // only `mapped_file` may allow it
 
+pub mod artifact;
 pub mod mapped_file;
+pub mod quantize;
 pub mod shard;
+pub mod torch_file;
 
 mod atomic_file;
 mod error;
