@@ -57,7 +57,8 @@ mod tests {
 
     #[test]
     fn a_model_survives_packing_to_half_a_step() {
-        let config = ModelConfig { dim: 320, layers: 1, ..ModelConfig::preset("quickstart").unwrap() };
+        let config =
+            ModelConfig { dim: 320, layers: 1, ..ModelConfig::preset("quickstart").unwrap() };
         let params = aneal_model::init(&config, 3);
         let artifact = Artifact::pack(&config, &params, QuantScheme::PerRow).unwrap();
         let (bytes, sizes) = artifact.to_bytes().unwrap();
@@ -68,7 +69,8 @@ mod tests {
             let width = *spec.shape.last().unwrap();
             for (before, after) in before.chunks(width).zip(after.chunks(width)) {
                 let largest = before.iter().fold(0.0_f32, |a, v| a.max(v.abs()));
-                let worst = before.iter().zip(after).fold(0.0_f32, |a, (b, c)| a.max((b - c).abs()));
+                let worst =
+                    before.iter().zip(after).fold(0.0_f32, |a, (b, c)| a.max((b - c).abs()));
                 assert!(worst <= largest / 127.0 * 0.51, "{}: {worst} of {largest}", spec.name);
             }
         }

@@ -309,7 +309,9 @@ impl RunConfig {
         let seq_len = self.seq_len();
         if seq_len == 0 || seq_len > self.model.seq_len {
             let limit = self.model.seq_len;
-            return refuse(format!("batch.seq_len = {seq_len} must be from 1 to {limit}, the model's"));
+            return refuse(format!(
+                "batch.seq_len = {seq_len} must be from 1 to {limit}, the model's"
+            ));
         }
         let span = seq_len * self.batch.grad_accum;
         if span == 0 || self.batch.tokens == 0 || !self.batch.tokens.is_multiple_of(span) {

@@ -7,7 +7,9 @@
 #![forbid(unsafe_code)]
 
 #[cfg(target_endian = "big")]
-compile_error!("token shards, checkpoints and artifacts are little-endian, and so must the host be");
+compile_error!(
+    "token shards, checkpoints and artifacts are little-endian, and so must the host be"
+);
 
 pub mod checkpoint;
 pub mod config;

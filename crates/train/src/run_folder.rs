@@ -72,8 +72,8 @@ impl RunFolder {
             },
             _ => Error::io("read", &path)(e),
         })?;
-        let config: RunConfig = toml::from_str(&text)
-            .map_err(|e| Error::Config(format!("{}: {e}", path.display())))?;
+        let config: RunConfig =
+            toml::from_str(&text).map_err(|e| Error::Config(format!("{}: {e}", path.display())))?;
         config.validate()?;
         Ok((folder, config))
     }

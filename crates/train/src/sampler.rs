@@ -162,7 +162,10 @@ mod tests {
         let stream = stream(dir.path(), 8);
         for kind in [SamplerKind::Stream, SamplerKind::Uniform] {
             let error = Sampler::new(kind).next(&stream, 1, 1, 1, 8).unwrap_err();
-            assert!(error.to_string().contains("8 tokens, but one sequence of 8 needs 9"), "{error}");
+            assert!(
+                error.to_string().contains("8 tokens, but one sequence of 8 needs 9"),
+                "{error}"
+            );
             Sampler::new(kind).next(&stream, 1, 1, 1, 7).unwrap();
         }
     }

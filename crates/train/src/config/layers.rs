@@ -53,6 +53,22 @@ impl Layers {
         }
     }
 
+    /// Takes a top-level key and everything below it away.
+    pub fn remove(&mut self, key: &str) {
+        self.table.remove(key);
+    }
+
+    /// The model's shape as it stands.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve).
+    pub fn model(&self) -> Result<ModelConfig> {
+        let mut layers = self.clone();
+        layers.expand_model()?;
+        let model = layers.table.remove("model").unwrap_or_else(|| Value::Table(Table::new()));
+        model.try_into().map_err(invalid)
+    }
+
     /// Sets one value from `path=value`, where the value is TOML or else a bare string.
     ///
     /// # Errors
@@ -78,6 +94,14 @@ impl Layers {
     /// # Errors
     /// Unknown or missing keys, wrong types, values that cannot be.
     pub fn resolve(mut self) -> Result<RunConfig> {
+        self.expand_model()?;
+        let config: RunConfig = Value::Table(self.table).try_into().map_err(invalid)?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Puts the sizes of `model.preset` under the other keys of `[model]`.
+    fn expand_model(&mut self) -> Result<()> {
         if let Some(Value::Table(model)) = self.table.get_mut("model")
             && let Some(Value::String(name)) = model.remove("preset")
         {
@@ -88,12 +112,12 @@ impl Layers {
             merge(&mut base, std::mem::take(model));
             *model = base;
         }
-        let config: RunConfig = Value::Table(self.table)
-            .try_into()
-            .map_err(|e: toml::de::Error| Error::Config(e.message().to_owned()))?;
-        config.validate()?;
-        Ok(config)
+        Ok(())
     }
+}
+
+fn invalid(error: toml::de::Error) -> Error {
+    Error::Config(error.message().to_owned())
 }
 
 fn parse(text: &str, origin: &str) -> Result<Table> {

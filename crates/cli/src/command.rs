@@ -1,0 +1,7 @@
+//! One file a command: its flags, and what it does with them.
+
+pub(crate) mod data;
+pub(crate) mod eval;
+pub(crate) mod generate;
+pub(crate) mod pack;
+pub(crate) mod train;

@@ -1,0 +1,259 @@
+//! The loop: batch, gradients, update; validation, samples and checkpoints when they are due.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use aneal_golf::score::{Score, Windows, score};
+use aneal_kernels::norm::sum_of_squares;
+use aneal_model::{Backend, Grads, Params, init};
+use serde_json::json;
+
+use crate::checkpoint::{self, State};
+use crate::data::Data;
+use crate::generate::{Request, generate};
+use crate::loss_scale::LossScaler;
+use crate::optimizer::{self, Optimizer, Rate, clip_factor};
+use crate::run_folder::{Logs, RunFolder};
+use crate::sampler::Sampler;
+use crate::schedule::Position;
+use crate::{Event, Observer, Result, RunConfig};
+
+mod finish;
+mod journal;
+mod resume;
+
+pub use finish::Summary;
+
+/// The first so many updates are all logged, as the challenge's script does.
+const LOGGED_FROM_THE_START: u64 = 10;
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// It reached its end.
+    Finished(Box<Summary>),
+    /// It was asked to stop and saved its place.
+    Interrupted {
+        /// Updates made.
+        step: u64,
+    },
+}
+
+/// A run in progress.
+pub struct Trainer<'a> {
+    config: RunConfig,
+    folder: RunFolder,
+    data: Data,
+    backend: &'a mut dyn Backend,
+    params: Params,
+    grads: Grads,
+    optimizer: Box<dyn Optimizer>,
+    state: State,
+    logs: Logs,
+    observer: &'a mut dyn Observer,
+    /// Bits per byte before training, when this process measured it.
+    untrained: Option<Score>,
+    /// The latest validation, and the step it was made at.
+    latest: Option<(u64, Score)>,
+}
+
+impl<'a> Trainer<'a> {
+    /// Starts a run, or continues the one whose checkpoint is in the folder.
+    ///
+    /// # Errors
+    /// A folder, checkpoint or data set that does not fit.
+    pub fn new(
+        config: RunConfig,
+        folder: RunFolder,
+        data: Data,
+        backend: &'a mut dyn Backend,
+        observer: &'a mut dyn Observer,
+    ) -> Result<Self> {
+        let params = init(&config.model, config.seed);
+        let optimizer = optimizer::new(&config, &params);
+        let sampler = Sampler::new(config.data.sampler);
+        let state = State::new(sampler, data.train.len(), LossScaler::new(config.loss_scale));
+        let resumed = resume::latest(&folder, &config, &data)?;
+        let position = resumed.as_ref().map(|r| r.state.log).unwrap_or_default();
+        let mut trainer = Self {
+            grads: Grads::zeros(params.layout()),
+            logs: folder.logs(position)?,
+            config,
+            folder,
+            data,
+            backend,
+            params,
+            optimizer,
+            state,
+            observer,
+            untrained: None,
+            latest: None,
+        };
+        match resumed {
+            Some(resumed) => trainer.restore(resumed)?,
+            None => trainer.introduce()?,
+        }
+        trainer.backend.stage(&trainer.params)?;
+        Ok(trainer)
+    }
+
+    /// Runs to the end, or until `stop` becomes true; then the update at hand is finished and saved.
+    ///
+    /// # Errors
+    /// Failing hardware or files, gradients that stay infinite. The last checkpoint stays good.
+    pub fn run(mut self, stop: &AtomicBool) -> Result<Outcome> {
+        if self.state.step == 0 {
+            let score = self.validate("untrained")?;
+            self.untrained = Some(score);
+        }
+        while !self.over() {
+            if stop.load(Ordering::Relaxed) {
+                self.save()?;
+                let step = self.state.step;
+                self.note(&format!("interrupted: step:{step}"))?;
+                return Ok(Outcome::Interrupted { step });
+            }
+            self.step()?;
+            let due = |every: u64| every > 0 && self.state.step.is_multiple_of(every);
+            let (eval, sample, save) = (
+                due(self.config.eval.every),
+                due(self.config.sample.every),
+                due(self.config.checkpoint.every),
+            );
+            if self.over() {
+                break;
+            }
+            let improved = eval && self.validate_and_compare()?;
+            if sample {
+                self.sample()?;
+            }
+            if save || improved {
+                self.save()?;
+            }
+        }
+        Ok(Outcome::Finished(Box::new(self.finish()?)))
+    }
+
+    /// Whether a limit is reached.
+    fn over(&self) -> bool {
+        let steps = self.config.total_steps().is_some_and(|total| self.state.step >= total);
+        let time = self.config.stop.seconds.is_some_and(|s| self.state.train_ms >= 1e3 * s);
+        steps || time
+    }
+
+    /// How far the run is, by whichever limit is nearer.
+    fn position(&self) -> Position {
+        let by_steps = self.config.total_steps().map(|total| Position {
+            done: self.state.step as f64 / total as f64,
+            step: 1.0 / total as f64,
+        });
+        let by_time = self.config.stop.seconds.map(|limit| {
+            let step_ms = self.state.train_ms / (self.state.step.max(1)) as f64;
+            let ms = 1e3 * limit;
+            Position { done: (self.state.train_ms / ms).min(1.0), step: step_ms / ms }
+        });
+        [by_steps, by_time]
+            .into_iter()
+            .flatten()
+            .max_by(|a, b| a.done.total_cmp(&b.done))
+            .unwrap_or(Position { done: 0.0, step: 0.0 })
+    }
+
+    fn step(&mut self) -> Result<()> {
+        let start = Instant::now();
+        let batch = self.state.sampler.next(
+            &self.data.train,
+            self.config.seed,
+            self.config.batch.grad_accum,
+            self.config.sequences_per_span(),
+            self.config.seq_len(),
+        )?;
+        self.grads.values_mut().fill(0.0);
+        let scale = self.state.loss_scale.scale();
+        let loss = self.backend.forward_backward(&batch, scale, &mut self.grads)?;
+        let norm = sum_of_squares(self.grads.values()).sqrt() / f64::from(scale);
+        let multiplier = self.config.schedule.multiplier(self.position());
+        let accepted = self.state.loss_scale.accept(norm, self.state.step + 1)?;
+        if accepted {
+            let clip = clip_factor(norm, self.config.adamw().grad_clip);
+            let rate = Rate { multiplier, grad_scale: clip / scale };
+            self.optimizer.step(&mut self.params, &self.grads, rate);
+            self.backend.stage(&self.params)?;
+        }
+        let step_ms = start.elapsed().as_secs_f64() * 1e3;
+        self.state.step += 1;
+        self.state.tokens += batch.targets() as u64;
+        self.state.train_ms += step_ms;
+        self.state.val_bpb = None;
+        self.state.optimizer_updates = self.optimizer.updates();
+        self.record_step(&journal::StepRecord {
+            loss,
+            lr: self.optimizer.peak_lr() * multiplier,
+            grad_norm: norm,
+            skipped: !accepted,
+            step_ms,
+        })
+    }
+
+    /// Validates and says whether it was the best so far.
+    fn validate_and_compare(&mut self) -> Result<bool> {
+        let score = self.validate("model")?;
+        let best = self.state.best_val_bpb.is_none_or(|best| score.val_bpb < best);
+        if best {
+            self.state.best_val_bpb = Some(score.val_bpb);
+        }
+        self.state.val_bpb = Some(score.val_bpb);
+        Ok(best)
+    }
+
+    fn validate(&mut self, what: &'static str) -> Result<Score> {
+        let seq_len = self.config.seq_len();
+        let windows = Windows {
+            seq_len,
+            stride: self.config.eval.stride.unwrap_or(seq_len),
+            max_tokens: self.config.eval.max_tokens,
+        };
+        let Self { backend, data, observer, .. } = self;
+        let score = score(*backend, &data.val, &data.bytes, windows, &mut |done, total| {
+            observer.event(Event::Validating { done, total });
+        })?;
+        self.latest = Some((self.state.step, score));
+        self.record_score(what, &score)?;
+        Ok(score)
+    }
+
+    fn sample(&mut self) -> Result<String> {
+        let Self { config, params, data, .. } = self;
+        let settings = &config.sample;
+        let request = Request {
+            prompt: &settings.prompt,
+            max_tokens: settings.max_tokens,
+            sampling: settings.sampling,
+            seed: config.seed,
+        };
+        let mut text = settings.prompt.clone();
+        generate(&config.model, params, &data.tokenizer, &request, &mut |piece| {
+            text.push_str(piece);
+        })?;
+        let step = self.state.step;
+        self.folder.write_sample(step, &text)?;
+        self.logs.record(&json!({ "event": "sample", "step": step, "text": text }))?;
+        self.observer.event(Event::Sampled { step, text: &text });
+        Ok(text)
+    }
+
+    fn save(&mut self) -> Result<()> {
+        self.state.log = self.logs.sync()?;
+        let folder = self.folder.checkpoints();
+        let path = checkpoint::save(
+            &folder,
+            &self.config.model,
+            &self.params,
+            self.optimizer.as_ref(),
+            &self.state,
+        )?;
+        checkpoint::prune(&folder, self.config.checkpoint.keep)?;
+        self.observer.event(Event::Saved { step: self.state.step, path: &path });
+        Ok(())
+    }
+}
