@@ -56,7 +56,10 @@ pub enum Error {
     )]
     NoSpacePiece,
     /// A text file is not UTF-8.
-    #[error("{} is not UTF-8 text: the byte at offset {offset} fits no character; convert it to UTF-8", path.display())]
+    #[error(
+        "{} is not UTF-8 text: the byte at offset {offset} fits no character; convert it to UTF-8",
+        path.display()
+    )]
     NotUtf8 {
         /// The file.
         path: PathBuf,

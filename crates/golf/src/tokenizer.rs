@@ -13,6 +13,7 @@ mod decoder;
 #[cfg(test)]
 mod model_builder;
 mod normalizer;
+mod piece_hash;
 mod proto;
 mod vocabulary;
 mod wire;
@@ -198,4 +199,88 @@ fn refuse_unsupported(model: &ModelProto<'_>) -> Result<()> {
         other => format!("model type {other}"),
     };
     Err(Error::TokenizerUnsupported { what })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::model_builder::{ModelBuilder, bytes_field, with_byte_fallback};
+    use super::proto::piece_type;
+    use super::*;
+
+    fn refusal(builder: &ModelBuilder) -> Error {
+        Tokenizer::from_bytes(&builder.build()).unwrap_err()
+    }
+
+    #[test]
+    fn what_is_not_done_here_is_refused_by_name() {
+        let plain = || ModelBuilder::default().normal("a", -1.0);
+        let denormalizer = bytes_field(5, &bytes_field(2, b"rules"));
+        let cases = [
+            (ModelBuilder { model_type: 1, ..plain() }, "model type unigram"),
+            (ModelBuilder { model_type: 3, ..plain() }, "model type word"),
+            (ModelBuilder { model_type: 4, ..plain() }, "model type char"),
+            (ModelBuilder { model_type: 9, ..plain() }, "model type 9"),
+            (ModelBuilder { trainer: vec![0xC0, 0x01, 1], ..plain() }, "spaces as suffixes"),
+            (ModelBuilder { rest: denormalizer, ..plain() }, "denormalizer"),
+            (plain().piece("x", 0.0, 5), "\"x\" (id 2) of type 5"),
+        ];
+        for (builder, words) in cases {
+            let error = refusal(&builder);
+            assert!(matches!(error, Error::TokenizerUnsupported { .. }), "{words}: {error}");
+            assert!(error.to_string().contains(words), "{words}: {error}");
+        }
+    }
+
+    #[test]
+    fn models_that_contradict_themselves_are_refused() {
+        let cases = [
+            (ModelBuilder::empty().normal("a", 0.0), "no unknown piece"),
+            (ModelBuilder::default().normal("a", 0.0).normal("a", 0.0), "occurs twice"),
+            (ModelBuilder::default().normal("", 0.0), "piece 1 is empty"),
+            (ModelBuilder::default().normal("a", f32::NAN), "score NaN"),
+            (ModelBuilder::default().piece("x", 0.0, piece_type::UNKNOWN), "second unknown"),
+            (ModelBuilder::default().piece("<0x0a>", 0.0, piece_type::BYTE), "not one of <0x00>"),
+            (ModelBuilder::default().piece("<0x0A>", 0.0, piece_type::BYTE), "off, with 1 byte"),
+            (ModelBuilder { byte_fallback: true, ..ModelBuilder::default() }, "with 0 of 256"),
+            (
+                ModelBuilder { normalizer: bytes_field(2, b"abc"), ..ModelBuilder::default() },
+                "table of character rules",
+            ),
+        ];
+        for (builder, words) in cases {
+            let error = refusal(&builder);
+            assert!(matches!(error, Error::TokenizerInvalid { .. }), "{words}: {error}");
+            assert!(error.to_string().contains(words), "{words}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_best_pair_merges_first_and_the_leftmost_of_equals() {
+        let check = |pieces: &[(&str, f32)], text: &str, expected: &[&str]| {
+            let plain = ModelBuilder::default();
+            let builder = pieces.iter().fold(plain, |b, (piece, score)| b.normal(piece, *score));
+            let tokenizer = Tokenizer::from_bytes(&builder.build()).unwrap();
+            let ids = tokenizer.encode(text);
+            let found: Vec<_> = ids.iter().filter_map(|&id| tokenizer.piece(id)).collect();
+            assert_eq!(found, expected, "{text}");
+        };
+        let letters = [("a", -9.0), ("b", -9.0), ("c", -9.0)];
+        let with = |extra: &[(&'static str, f32)]| [&letters[..], extra].concat();
+        check(&with(&[("ab", -1.0), ("bc", -2.0)]), "abc", &["ab", "c"]);
+        check(&with(&[("ab", -2.0), ("bc", -1.0)]), "abc", &["a", "bc"]);
+        check(&with(&[("ab", -1.0), ("bc", -1.0)]), "abc", &["ab", "c"]);
+        check(&with(&[("ab", -0.0), ("bc", 0.0)]), "abc", &["ab", "c"]);
+        check(&with(&[("aa", -1.0)]), "aaaaa", &["aa", "aa", "a"]);
+        check(&with(&[("abc", -1.0)]), "abc", &["a", "b", "c"]);
+        check(&with(&[("xy", -1.0)]), "axyzb", &["a", "xy", "<unk>", "b"]);
+        check(&with(&[]), "xyzaxx", &["<unk>", "a", "<unk>"]);
+    }
+
+    #[test]
+    fn long_words_encode_in_little_time() {
+        let tokenizer =
+            Tokenizer::from_bytes(&with_byte_fallback(&["a", "aa", "aaaa"]).build()).unwrap();
+        let ids = tokenizer.encode(&"a".repeat(1 << 20));
+        assert_eq!(ids, vec![262; 1 << 18]); // a quadratic merge would take hours
+    }
 }

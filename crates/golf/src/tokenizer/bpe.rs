@@ -20,6 +20,7 @@ struct Symbol {
     end: usize,
     previous: usize,
     next: usize,
+    /// Known once it was merged; looked up at the end for what was not.
     id: Option<u32>,
     /// A user-defined symbol: merges with nothing.
     frozen: bool,
@@ -87,7 +88,8 @@ impl<'v> Encoder<'v> {
         let mut index = if self.symbols.is_empty() { END } else { 0 };
         while let Some(symbol) = self.symbols.get(index) {
             index = symbol.next;
-            let (text, id) = (&word[symbol.start..symbol.end], symbol.id);
+            let text = &word[symbol.start..symbol.end];
+            let id = symbol.id.or_else(|| self.vocabulary.id(text));
             self.emit(text, id, ids);
         }
     }
@@ -105,7 +107,7 @@ impl<'v> Encoder<'v> {
                 end,
                 previous: index.checked_sub(1).unwrap_or(END),
                 next: if end == word.len() { END } else { index + 1 },
-                id: self.vocabulary.id(&word[start..end]),
+                id: None,
                 frozen: user_defined.is_some(),
             });
             start = end;

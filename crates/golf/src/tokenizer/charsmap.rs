@@ -31,7 +31,7 @@ impl Charsmap {
     pub(super) fn parse(blob: &[u8]) -> Result<Self> {
         let (size, rest) = blob.split_first_chunk().ok_or_else(|| invalid("has no size"))?;
         let size = u32::from_le_bytes(*size) as usize;
-        if size == 0 || size % 4 != 0 {
+        if size == 0 || !size.is_multiple_of(4) {
             return Err(invalid("has an array size that is no multiple of four"));
         }
         let (array, replacements) =

@@ -59,12 +59,13 @@ impl<'t> StreamDecoder<'t> {
     fn emit_piece(&mut self, piece: &str, text: &mut String) {
         let normalizer = &self.tokenizer.normalizer;
         let mut rest = piece;
-        if self.at_start && normalizer.strips_first_space() {
-            if let Some(stripped) = piece.strip_prefix(SPACE) {
-                rest = stripped;
-                // The dummy prefix is one space; where extra spaces are removed all go.
-                self.at_start = normalizer.remove_extra_whitespaces;
-            }
+        if self.at_start
+            && normalizer.strips_first_space()
+            && let Some(stripped) = piece.strip_prefix(SPACE)
+        {
+            rest = stripped;
+            // The dummy prefix is one space; where extra spaces are removed all go.
+            self.at_start = normalizer.remove_extra_whitespaces;
         }
         self.at_start &= rest.is_empty();
         text.extend(rest.chars().map(|c| if c == SPACE { ' ' } else { c }));

@@ -5,7 +5,7 @@ use super::proto::piece_type;
 /// A `.model` file in the making: the pieces, and the options that differ from a plain BPE model
 /// without a dummy prefix.
 pub(super) struct ModelBuilder {
-    pieces: Vec<u8>,
+    pub(super) pieces: Vec<u8>,
     pub(super) model_type: u8,
     pub(super) byte_fallback: bool,
     /// Raw fields added to the trainer spec.

@@ -90,12 +90,16 @@ impl<'b> ModelProto<'b> {
     /// [`Error::TokenizerMalformed`] where the bytes are not such a file.
     pub(super) fn parse(bytes: &'b [u8]) -> Result<Self> {
         let mut model = Self::default();
+        let mut is_whole = false;
         for field in Fields::new(bytes) {
             let field = field?;
             match field.number {
                 1 => model.pieces.push(PieceProto::parse(field.message()?)?),
                 2 => model.trainer.merge(field.message()?)?,
-                3 => model.normalizer.merge(field.message()?)?,
+                3 => {
+                    model.normalizer.merge(field.message()?)?;
+                    is_whole = true;
+                }
                 5 => {
                     let mut denormalizer = NormalizerSpec::default();
                     denormalizer.merge(field.message()?)?;
@@ -106,6 +110,12 @@ impl<'b> ModelProto<'b> {
         }
         if model.pieces.is_empty() {
             return Err(Error::TokenizerMalformed { offset: 0, what: "there are no pieces" });
+        }
+        // The library writes it last of what is needed here, so a file cut between two fields, which
+        // still reads as a message, is found out.
+        if !is_whole {
+            let what = "the file ends without a normalizer specification";
+            return Err(Error::TokenizerMalformed { offset: bytes.len(), what });
         }
         Ok(model)
     }

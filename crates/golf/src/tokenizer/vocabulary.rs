@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::piece_hash::PieceHash;
 use super::proto::{ModelProto, PieceProto, piece_type};
 use crate::{Error, Result};
 
@@ -32,7 +33,9 @@ pub(super) struct Piece {
 #[derive(Debug)]
 pub(super) struct Vocabulary {
     pieces: Vec<Piece>,
-    ids: HashMap<Box<str>, u32>,
+    ids: HashMap<Box<str>, u32, PieceHash>,
+    /// Bytes of the longest piece: longer texts need no look-up.
+    longest: usize,
     /// Ids of the 256 byte pieces, where the model falls back to bytes.
     pub(super) byte_ids: Option<Box<[u32; 256]>>,
     pub(super) unknown: u32,
@@ -47,7 +50,7 @@ impl Vocabulary {
     /// [`Error::TokenizerUnsupported`] for piece types that are not executed here.
     pub(super) fn new(model: &ModelProto<'_>) -> Result<Self> {
         let mut pieces = Vec::with_capacity(model.pieces.len());
-        let mut ids = HashMap::with_capacity(model.pieces.len());
+        let mut ids = HashMap::with_capacity_and_hasher(model.pieces.len(), PieceHash::default());
         let mut unknown = None;
         for (id, piece) in (0u32..).zip(&model.pieces) {
             let piece = Piece::new(id, piece)?;
@@ -64,7 +67,8 @@ impl Vocabulary {
             pieces.iter().filter(|p| p.kind == PieceKind::UserDefined).map(|p| &*p.text),
         );
         let byte_ids = byte_ids(&pieces, model.trainer.byte_fallback)?;
-        Ok(Self { pieces, ids, byte_ids, unknown, user_defined })
+        let longest = pieces.iter().map(|piece| piece.text.len()).max().unwrap_or(0);
+        Ok(Self { pieces, ids, longest, byte_ids, unknown, user_defined })
     }
 
     /// Number of pieces.
@@ -89,6 +93,9 @@ impl Vocabulary {
 
     /// Id and score of the piece that two neighbours with this text together merge into.
     pub(super) fn merged(&self, text: &str) -> Option<(u32, f32)> {
+        if text.len() > self.longest {
+            return None;
+        }
         let id = self.id(text)?;
         let piece = self.get(id)?;
         let is_text = matches!(piece.kind, PieceKind::Normal | PieceKind::UserDefined);
