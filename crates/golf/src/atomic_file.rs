@@ -34,6 +34,11 @@ impl AtomicFile {
         Ok(Self { writer: BufWriter::with_capacity(1 << 16, file), path: path.to_path_buf() })
     }
 
+    /// Where the file will stand.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Appends bytes.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.writer.write_all(bytes).map_err(|source| self.error("write", source))
@@ -101,8 +106,8 @@ mod tests {
 
             let mut file = AtomicFile::create(&path).unwrap();
             file.write(b"___").unwrap();
-            file.write(new[3..].as_bytes()).unwrap();
-            file.patch(0, new[..3].as_bytes()).unwrap();
+            file.write(&new.as_bytes()[3..]).unwrap();
+            file.patch(0, &new.as_bytes()[..3]).unwrap();
             file.commit().unwrap();
             assert_eq!(std::fs::read_to_string(&path).unwrap(), new);
             assert_eq!(names(dir.path()), ["file"]);

@@ -69,7 +69,7 @@ pub(super) fn from_artifact(artifact: &Artifact) -> Result<Value> {
 
 /// The artifact that a dictionary holds.
 pub(super) fn to_artifact(value: Value) -> Result<Artifact> {
-    let mut dictionary = by_name(items(value, "the file")?);
+    let mut dictionary = by_name(items(value, "it")?);
     match dictionary.get("__quant_format__") {
         Some(Value::Str(format)) if format == FORMAT => {}
         Some(Value::Str(format)) => {
@@ -84,7 +84,7 @@ pub(super) fn to_artifact(value: Value) -> Result<Artifact> {
         }
     }
     let mut section = |key: &str, required: bool| match dictionary.remove(key) {
-        Some(value) => items(value, key),
+        Some(value) => items(value, &format!("key `{key}`")),
         None if required => Err(broken(format!("key `{key}` is absent"))),
         None => Ok(Items::new()),
     };
@@ -97,7 +97,7 @@ pub(super) fn to_artifact(value: Value) -> Result<Artifact> {
         Some(Value::Dict(items)) => Some(config::from_torch(items)?),
         Some(other) => {
             let found = other.type_name();
-            return Err(broken(format!("key `model_config` is a {found}, expected a dict")));
+            return Err(broken(format!("key `model_config` is of type {found}, expected dict")));
         }
         None => None,
     };
@@ -164,17 +164,19 @@ fn by_name(items: Items) -> HashMap<String, Value> {
     items.into_iter().collect()
 }
 
-fn items(value: Value, key: &str) -> Result<Items> {
+fn items(value: Value, what: &str) -> Result<Items> {
     match value {
         Value::Dict(items) => Ok(items),
-        other => Err(broken(format!("`{key}` is a {}, expected a dict", other.type_name()))),
+        other => Err(broken(format!("{what} is of type {}, expected dict", other.type_name()))),
     }
 }
 
 fn tensor(name: &str, value: Value) -> Result<TorchTensor> {
     match value {
         Value::Tensor(tensor) => Ok(tensor),
-        other => Err(bad_tensor(name, &format!("is a {}, expected a tensor", other.type_name()))),
+        other => {
+            Err(bad_tensor(name, &format!("is of type {}, expected tensor", other.type_name())))
+        }
     }
 }
 
@@ -187,7 +189,7 @@ fn float_dtype(name: &str, value: Value) -> Result<Dtype> {
         }
         other => {
             let found = other.type_name();
-            Err(bad_tensor(name, &format!("has a {found} as dtype, expected a str")))
+            Err(bad_tensor(name, &format!("has a dtype of type {found}, expected str")))
         }
     }
 }

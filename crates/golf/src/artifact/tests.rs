@@ -212,9 +212,13 @@ fn refuses_foreign_dictionaries() {
         (&["__quant_format__"], Some(Value::Int(1)), "does not state its format"),
         (&["quantized"], None, "key `quantized` is absent"),
         (&["passthrough"], None, "key `passthrough` is absent"),
-        (&["scales"], Some(Value::List(vec![])), "`scales` is a list, expected a dict"),
+        (&["scales"], Some(Value::List(vec![])), "key `scales` is of type list, expected dict"),
         (&["scales", "w"], None, "tensor `w`: has no scales"),
-        (&["scales", "w"], Some(Value::Float(1.0)), "tensor `w`: is a float, expected a tensor"),
+        (
+            &["scales", "w"],
+            Some(Value::Float(1.0)),
+            "tensor `w`: is of type float, expected tensor",
+        ),
         (
             &["scales", "w"],
             f16s(&[3], &[1.0; 3]),
@@ -228,9 +232,9 @@ fn refuses_foreign_dictionaries() {
         (&["quantized", "w"], f16s(&[2], &[1.0; 2]), "is float16, expected int8"),
         (&["dtypes", "w"], None, "has no dtype"),
         (&["dtypes", "w"], str("int64"), "was int64, expected a float type"),
-        (&["dtypes", "w"], Some(Value::None), "has a None as dtype"),
+        (&["dtypes", "w"], Some(Value::None), "has a dtype of type None"),
         (&["passthrough", "w"], f16s(&[1], &[1.0]), "tensor `w` is there twice"),
-        (&["model_config"], str("golf"), "`model_config` is a str"),
+        (&["model_config"], str("golf"), "`model_config` is of type str"),
     ];
     for (path, new, expected) in cases {
         let mut value = dictionary::from_artifact(&small()).unwrap();
@@ -243,7 +247,7 @@ fn refuses_foreign_dictionaries() {
     edit(&mut value, &["model_config", "layers"], f32s(&[], &[1.0]));
     assert!(dictionary::to_artifact(value).is_err());
     let bytes = deflate(&torch_file::save(&Value::Int(1)).unwrap()).unwrap();
-    assert!(Artifact::from_bytes(&bytes).unwrap_err().to_string().contains("is a int"));
+    assert!(Artifact::from_bytes(&bytes).unwrap_err().to_string().contains("it is of type int"));
 }
 
 #[test]

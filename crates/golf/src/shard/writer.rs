@@ -68,11 +68,11 @@ impl ShardWriter {
     ///
     /// # Errors
     ///
-    /// [`Error::NoShards`] if nothing was written: readers refuse empty shards. [`Error::Io`] if
+    /// [`Error::ShardEmpty`] if nothing was written: readers refuse empty shards. [`Error::Io`] if
     /// the disk refuses.
     pub fn finish(mut self) -> Result<usize> {
         if self.tokens == 0 {
-            return Err(Error::NoShards { searched: "nothing was written to this one".into() });
+            return Err(Error::ShardEmpty { path: self.file.path().to_path_buf() });
         }
         // Fits: `write` stops at `i32::MAX`.
         let header = [MAGIC, VERSION, self.tokens as i32];
@@ -150,7 +150,8 @@ mod tests {
         let mut writer = ShardWriter::create(&path, 1024).unwrap();
         writer.write(&[1; 100_000]).unwrap();
         drop(writer);
-        assert!(ShardWriter::create(&path, 1024).unwrap().finish().is_err());
+        let empty = ShardWriter::create(&path, 1024).unwrap().finish();
+        assert!(matches!(empty, Err(Error::ShardEmpty { .. })));
         assert_eq!(files(dir.path()), 0);
     }
 }

@@ -30,7 +30,8 @@ fn tensor_program(offset: u8, shape: &[u8], strides: &[u8]) -> Vec<u8> {
 
 #[test]
 fn strides_are_honoured() {
-    let cases: [(u8, &[u8], &[u8], &[u8]); 8] = [
+    type Sizes<'a> = &'a [u8];
+    let cases: [(u8, Sizes<'_>, Sizes<'_>, &[u8]); 8] = [
         (0, &[3, 4], &[4, 1], &STORAGE),
         (2, &[2, 3], &[3, 1], &[2, 3, 4, 5, 6, 7]),
         (0, &[4, 3], &[1, 4], &[0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11]),
