@@ -63,6 +63,22 @@ fn a_batch_of_many_micro_batches_is_the_mean_of_its_sequences() {
 }
 
 #[test]
+fn scoring_and_training_take_turns_on_the_same_buffers() {
+    let config = small();
+    let (large, little) = (batch(&config, 9, 16), batch(&config, 4, 7));
+    let mut cpu = Cpu::new(&config).unwrap();
+    let params = init(&config, 5);
+    cpu.stage(&params).unwrap();
+    let mut losses = [(); 2].map(|()| vec![0.0; little.targets()]);
+    cpu.token_losses(&little, &mut losses[0]).unwrap();
+    let mut grads = Grads::zeros(params.layout());
+    let loss = cpu.forward_backward(&large, 1.0, &mut grads).unwrap();
+    cpu.token_losses(&little, &mut losses[1]).unwrap();
+    assert_eq!(losses[0], losses[1]);
+    assert_eq!((loss, grads.values().to_vec()), step(&config, &large));
+}
+
+#[test]
 fn an_untrained_model_guesses_evenly() {
     let config = small();
     let (loss, _) = step(&config, &batch(&config, 8, 16));

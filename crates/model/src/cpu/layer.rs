@@ -23,8 +23,8 @@ impl Pass<'_> {
         let table = self.params.slice(&layout.tok_embeddings);
         embedding::forward(&mut workspace.x, &self.micro.inputs, table, self.config.dim);
         for (index, slots) in layout.layers.iter().enumerate() {
-            let Workspace { layers, x, xn, gate, .. } = workspace;
-            let keep = index.min(layers.len() - 1);
+            let Workspace { layers, kept, x, xn, gate, .. } = workspace;
+            let keep = index.min(*kept - 1);
             self.forward_layer(slots, x, &mut layers[keep], xn, gate);
         }
     }

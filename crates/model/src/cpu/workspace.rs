@@ -35,8 +35,11 @@ pub(super) struct Activations {
 /// All buffers of a pass over a micro-batch.
 #[derive(Debug, Default)]
 pub(super) struct Workspace {
-    /// One a layer when a backward pass follows, else a single one that all layers overwrite.
+    /// At least [`kept`](Self::kept) sets.
     pub(super) layers: Vec<Activations>,
+    /// Sets of activations in use: one a layer when a backward pass follows, else a single one that
+    /// all layers overwrite.
+    pub(super) kept: usize,
     /// `[T, D]`, the residual stream.
     pub(super) x: Vec<f32>,
     /// `[T, D]`, its normalised form where one is needed.
@@ -75,17 +78,18 @@ impl Workspace {
         4 * (config.layers * layer + shared)
     }
 
-    /// Gives every buffer its exact length for `tokens` rows and `layers` sets of activations.
+    /// Gives every buffer its exact length for `tokens` rows and `kept` sets of activations.
     ///
     /// Buffers shrink in length but not in capacity, so a steady run allocates nothing.
-    pub(super) fn fit(&mut self, config: &ModelConfig, tokens: usize, layers: usize) {
+    pub(super) fn fit(&mut self, config: &ModelConfig, tokens: usize, kept: usize) {
         let t = tokens;
         let (d, h) = (t * config.dim, t * config.hidden);
         let (q, kv) = (t * config.q_width(), t * config.kv_width());
-        if self.layers.len() < layers {
-            self.layers.resize_with(layers, Activations::default);
+        if self.layers.len() < kept {
+            self.layers.resize_with(kept, Activations::default);
         }
-        for a in &mut self.layers[..layers] {
+        self.kept = kept;
+        for a in &mut self.layers[..kept] {
             for (buffer, len) in [
                 (&mut a.x, d),
                 (&mut a.attention_inv_rms, t),
