@@ -90,10 +90,8 @@ pub fn save(
         .tempdir_in(folder)
         .map_err(Error::io("create a folder in", folder))?;
     let config = serde_json::to_string(config).map_err(|e| Error::Config(e.to_string()))?;
-    let metadata = HashMap::from([
-        ("format".to_owned(), "pt".to_owned()), // what Python's loaders expect to find
-        (CONFIG_KEY.to_owned(), config),
-    ]);
+    // One key only: the order of several is random, and equal checkpoints should be equal files.
+    let metadata = HashMap::from([(CONFIG_KEY.to_owned(), config)]);
     write_arenas(&partial.path().join(MODEL_FILE), &[("", params)], metadata)?;
     let moments = optimizer.moments();
     write_arenas(&partial.path().join(OPTIMIZER_FILE), &moments, HashMap::new())?;

@@ -155,12 +155,12 @@ mod tests {
     fn later_layers_win() {
         let mut layers = Layers::preset("pr801").unwrap();
         layers.set("optimizer.lr", 0.5);
-        layers.assign("batch.tokens = 2560").unwrap();
+        layers.assign("batch.tokens = 10240").unwrap();
         layers.assign("name=my run").unwrap();
         layers.assign("model.layers=3").unwrap();
         let config = layers.resolve().unwrap();
         assert_eq!(config.adamw().lr, 0.5);
-        assert_eq!(config.batch.tokens, 2560);
+        assert_eq!(config.batch.tokens, 10240);
         assert_eq!(config.name, "my run");
         assert_eq!((config.model.layers, config.model.dim), (3, 512));
     }

@@ -1,0 +1,44 @@
+//! Ten clipped AdamW updates against PyTorch.
+
+use aneal_kernels::norm::sum_of_squares;
+use aneal_model::cpu::Cpu;
+use aneal_model::{Backend, Grads};
+use aneal_testing::{Golden, assert_close};
+use aneal_train::config::AdamWConfig;
+use aneal_train::optimizer::{AdamW, Optimizer, Rate, clip_factor};
+
+#[test]
+fn ten_updates_equal_pytorch() {
+    for name in Golden::NAMES {
+        let golden = Golden::read(name);
+        let number = |key: &str| golden.adamw[key].as_f64().unwrap() as f32;
+        let config = AdamWConfig {
+            lr: number("lr"),
+            beta1: number("beta1"),
+            beta2: number("beta2"),
+            eps: number("eps"),
+            weight_decay: number("weight_decay"),
+            grad_clip: number("clip"),
+        };
+        let mut params = golden.params("param");
+        let mut optimizer = AdamW::new(config.clone(), params.layout());
+        let mut cpu = Cpu::new(&golden.config).unwrap();
+        let (mut losses, mut norms) = (Vec::new(), Vec::new());
+        for batch in golden.batches("adamw.tokens") {
+            cpu.stage(&params).unwrap();
+            let mut grads = Grads::zeros(params.layout());
+            losses.push(cpu.forward_backward(&batch, 1.0, &mut grads).unwrap() as f32);
+            let norm = sum_of_squares(grads.values()).sqrt();
+            norms.push(norm as f32);
+            let grad_scale = clip_factor(norm, config.grad_clip);
+            optimizer.step(&mut params, &grads, Rate { multiplier: 1.0, grad_scale });
+        }
+        assert_close(&format!("{name} losses"), &losses, &golden.floats("adamw.loss"), 1e-5);
+        assert_close(&format!("{name} norms"), &norms, &golden.floats("adamw.grad_norm"), 1e-4);
+        let want = golden.params("adamw.param");
+        for (spec, values) in params.tensors() {
+            let what = format!("{name} {} after ten updates", spec.name);
+            assert_close(&what, values, want.slice(&spec.slot), 1e-4);
+        }
+    }
+}
