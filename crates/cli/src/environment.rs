@@ -8,7 +8,7 @@ use aneal_train::config::Layers;
 use crate::output::usage;
 
 /// Variables that set one value each.
-const SETTINGS: [(&str, &str); 17] = [
+const SETTINGS: [(&str, &str); 18] = [
     ("TRAIN_BATCH_TOKENS", "batch.tokens"),
     ("GRAD_ACCUM_STEPS", "batch.grad_accum"),
     ("TRAIN_SEQ_LEN", "model.seq_len"),
@@ -25,6 +25,7 @@ const SETTINGS: [(&str, &str); 17] = [
     ("ADAM_EPS", "optimizer.eps"),
     ("GRAD_CLIP_NORM", "optimizer.grad_clip"),
     ("LEARNING_RATE", "optimizer.lr"),
+    ("TIED_EMBED_LR", "optimizer.embedding_lr"),
     ("WEIGHT_DECAY", "optimizer.weight_decay"),
 ];
 
@@ -34,7 +35,7 @@ Environment: the challenge's variables lie between the configuration file and th
 SEED, ITERATIONS, MAX_WALLCLOCK_SECONDS, DATA_PATH, TOKENIZER_PATH, RUN_ID and OUT_DIR as shown \
 above; TRAIN_BATCH_TOKENS, GRAD_ACCUM_STEPS, TRAIN_SEQ_LEN, VOCAB_SIZE, NUM_LAYERS, MODEL_DIM, \
 NUM_HEADS, NUM_KV_HEADS, MLP_MULT, ROPE_BASE, VAL_LOSS_EVERY, TRAIN_LOG_EVERY, BETA1, BETA2, \
-ADAM_EPS, GRAD_CLIP_NORM, LEARNING_RATE, WEIGHT_DECAY.";
+ADAM_EPS, GRAD_CLIP_NORM, LEARNING_RATE, TIED_EMBED_LR, WEIGHT_DECAY.";
 
 /// Lays the environment over a configuration, `lookup` being [`std::env::var`] or a test's table.
 ///

@@ -224,7 +224,7 @@ fn wrong_usage_exits_with_2_and_says_what_is_wrong() {
     let cases: [(&[&str], &str); 9] = [
         (&["train", "--preset", "gpt5"], "quickstart, golfwide"),
         (&["train", "--set", "model.layers=0"], "model.layers = 0"),
-        (&["train", "--set", "model.kv_heads=4"], "must divide heads"),
+        (&["train", "--set", "model.kv_heads=3"], "must divide heads"),
         (&["train", "--set", "optimizer.lrr=1"], "lrr"),
         (&["train", "--steps", "many"], "--steps"),
         (&["train", "--config", "a.toml", "--preset", "pr801"], "cannot be used with"),

@@ -15,7 +15,8 @@ pub(crate) fn exp(x: f32) -> f32 {
     const HIGHEST: f32 = 88.722_84; // ln of the largest f32
 
     let inside = x.clamp(LOWEST, HIGHEST);
-    let n = (inside * LOG2_E + ROUND) - ROUND;
+    let shifted = inside * LOG2_E + ROUND;
+    let n = shifted - ROUND;
     let r = (inside - n * LN2_HIGH) - n * LN2_LOW;
     let mut p = 1.0 / 5040.0;
     p = p * r + 1.0 / 720.0;
@@ -25,9 +26,11 @@ pub(crate) fn exp(x: f32) -> f32 {
     p = p * r + 0.5;
     p = p * r + 1.0;
     p = p * r + 1.0;
+    // The low bits of `shifted` are n; a cast would saturate, which costs more than all the rest.
     // Two factors, since 2^n itself overflows at n = 128.
-    let half = (n as i32) >> 1;
-    let rest = n as i32 - half;
+    let n = (shifted.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
+    let half = n >> 1;
+    let rest = n.wrapping_sub(half);
     let y = p * pow2(half) * pow2(rest);
     if x < LOWEST {
         0.0
@@ -41,7 +44,7 @@ pub(crate) fn exp(x: f32) -> f32 {
 /// 2^n for -126 <= n <= 127.
 #[inline(always)]
 fn pow2(n: i32) -> f32 {
-    f32::from_bits(((n + 127) as u32) << 23)
+    f32::from_bits((n.wrapping_add(127) as u32) << 23)
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ pub use engine::NAME as ENGINE_NAME;
 pub use view::{Mat, MatMut};
 
 /// Rows of a tile of `C`.
-const TILE_ROWS: usize = 128;
+const TILE_ROWS: usize = 256;
 /// Columns of a tile of `C`.
 const TILE_COLS: usize = 512;
 /// Below this many multiply-adds a product is not worth waking other threads for.

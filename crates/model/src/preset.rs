@@ -32,12 +32,11 @@ impl ModelConfig {
         };
         Ok(match name {
             "quickstart" => Self {
-                dim: 192,
-                layers: 4,
-                heads: 6,
-                kv_heads: 3,
-                head_dim: 32,
-                hidden: 512,
+                dim: 256,
+                layers: 2,
+                heads: 4,
+                kv_heads: 2,
+                hidden: 768,
                 ..golfwide
             },
             "golfwide" => golfwide,

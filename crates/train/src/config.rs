@@ -134,6 +134,10 @@ pub enum OptimizerConfig {
 pub struct AdamWConfig {
     /// Peak learning rate.
     pub lr: f32,
+    /// Peak learning rate of the embedding; absent means `lr`. Rows of rare tokens see few gradients,
+    /// so short runs gain from a higher one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedding_lr: Option<f32>,
     /// Decay of the first moment.
     #[serde(default = "default_beta1")]
     pub beta1: f32,
@@ -331,6 +335,7 @@ impl RunConfig {
         let share = |v: f64| (0.0..=1.0).contains(&v);
         let rules = [
             ("optimizer.lr must be positive", positive(adamw.lr)),
+            ("optimizer.embedding_lr must be positive", adamw.embedding_lr.is_none_or(positive)),
             ("optimizer.beta1 must be from 0 to below 1", (0.0..1.0).contains(&adamw.beta1)),
             ("optimizer.beta2 must be from 0 to below 1", (0.0..1.0).contains(&adamw.beta2)),
             ("optimizer.eps must be positive", positive(adamw.eps)),
@@ -366,7 +371,7 @@ mod tests {
         type Edit = fn(&mut RunConfig);
         let cases: [(&str, Edit); 10] = [
             ("model.layers", |c| c.model.layers = 0),
-            ("model.kv_heads", |c| c.model.kv_heads = 4),
+            ("model.kv_heads", |c| c.model.kv_heads = 3),
             ("batch.seq_len", |c| c.batch.seq_len = Some(100_000)),
             ("batch.tokens", |c| c.batch.tokens += 1),
             ("no end", |c| c.stop = StopConfig::default()),

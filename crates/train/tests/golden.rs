@@ -14,6 +14,7 @@ fn ten_updates_equal_pytorch() {
         let number = |key: &str| golden.adamw[key].as_f64().unwrap() as f32;
         let config = AdamWConfig {
             lr: number("lr"),
+            embedding_lr: None,
             beta1: number("beta1"),
             beta2: number("beta2"),
             eps: number("eps"),

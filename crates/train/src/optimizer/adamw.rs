@@ -27,12 +27,13 @@ impl AdamW {
 impl Optimizer for AdamW {
     fn step(&mut self, params: &mut Params, grads: &Grads, rate: Rate) {
         self.updates += 1;
-        let AdamWConfig { lr, beta1, beta2, eps, weight_decay, .. } = self.config;
+        let AdamWConfig { lr, embedding_lr, beta1, beta2, eps, weight_decay, .. } = self.config;
         // The exponent is exact up to 2^31 updates, far beyond the point where the powers vanish.
         let t = i32::try_from(self.updates).unwrap_or(i32::MAX);
         let correction = |beta: f32| (1.0 - f64::from(beta).powi(t)) as f32;
+        let now = |peak: f32| (f64::from(peak) * rate.multiplier) as f32;
         let step = adamw::Step {
-            lr: (f64::from(lr) * rate.multiplier) as f32,
+            lr: now(lr),
             beta1,
             beta2,
             eps,
@@ -44,12 +45,14 @@ impl Optimizer for AdamW {
         let layout = Arc::clone(params.layout());
         for spec in &layout.tensors {
             let weight_decay = if spec.is_matrix() { weight_decay } else { 0.0 };
+            let embedding = spec.slot == layout.tok_embeddings;
+            let lr = if embedding { now(embedding_lr.unwrap_or(lr)) } else { step.lr };
             adamw::update(
                 params.slice_mut(&spec.slot),
                 self.first.slice_mut(&spec.slot),
                 self.second.slice_mut(&spec.slot),
                 grads.slice(&spec.slot),
-                &adamw::Step { weight_decay, ..step },
+                &adamw::Step { lr, weight_decay, ..step },
             );
         }
     }
