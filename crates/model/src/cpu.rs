@@ -37,7 +37,7 @@ impl Cpu {
     /// A backend for one model; parameters are zero until staged.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) if the configuration is not valid.
+    /// [`Error::Config`] if the configuration is not valid.
     pub fn new(config: &ModelConfig) -> Result<Self> {
         config.validate()?;
         let token_bytes = Workspace::bytes_per_token(config);

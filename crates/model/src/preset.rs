@@ -31,14 +31,9 @@ impl ModelConfig {
             residual_scale: None,
         };
         Ok(match name {
-            "quickstart" => Self {
-                dim: 256,
-                layers: 2,
-                heads: 4,
-                kv_heads: 2,
-                hidden: 768,
-                ..golfwide
-            },
+            "quickstart" => {
+                Self { dim: 256, layers: 2, heads: 4, kv_heads: 2, hidden: 768, ..golfwide }
+            }
             "golfwide" => golfwide,
             "stories110m" => Self {
                 vocab_size: 32_000,

@@ -1,5 +1,7 @@
 //! The CPU backend: micro-batches, threads, long contexts and bad input.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use aneal_model::cpu::{Cpu, Decoder};
 use aneal_model::philox::{Philox, Stream};
 use aneal_model::{Backend, Batch, Error, Grads, ModelConfig, init};

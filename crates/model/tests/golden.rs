@@ -1,5 +1,7 @@
 //! Every backend against PyTorch: logits, loss and each gradient by name.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use aneal_model::cpu::{Cpu, Decoder};
 use aneal_model::{Backend, Grads};
 use aneal_testing::{Golden, assert_close};

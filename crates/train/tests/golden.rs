@@ -1,5 +1,7 @@
 //! Ten clipped AdamW updates against PyTorch.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use aneal_kernels::norm::sum_of_squares;
 use aneal_model::cpu::Cpu;
 use aneal_model::{Backend, Grads};

@@ -1,5 +1,7 @@
 //! Whole runs of a tiny model: interruption, resuming, and what is left on disk.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
