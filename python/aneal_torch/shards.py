@@ -6,7 +6,6 @@ A file is 256 little-endian int32 [20240520, 1, count, 0, ...], then count uint1
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -39,12 +38,12 @@ def write_shard(path: Path, tokens: np.ndarray, vocab_size: int) -> None:
         raise ValueError(f"a token id lies outside [0, {vocab_size})")
     header = np.zeros(HEADER_INTS, "<i4")
     header[:3] = MAGIC, VERSION, len(tokens)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
-        try:
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with partial.open("wb") as file:
             file.write(header.tobytes() + tokens.astype("<u2").tobytes())
             file.flush()
             os.fsync(file.fileno())
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
