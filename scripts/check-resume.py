@@ -88,15 +88,15 @@ def main() -> None:
 
         kills, steps = 0, []
         while kills < options.kills:
-            # Short sessions hit start-up and the first checkpoints, longer ones the middle.
-            if not kill_after(command(options.aneal, killed), chance.uniform(0.0, 0.3 * length)):
-                # It reached its end before the last kill: kill it in its end stage from now on.
-                steps.append("end")
-            kills += 1
-            saved = sorted((killed / "checkpoints").glob("step-*"))
-            steps.append(saved[-1].name if saved else "nothing")
+            # On average the kills spread over the run; short sessions die while starting up. One
+            # that reaches its end does not count, and is followed by kills in the end stage.
+            seconds = chance.uniform(0.0, 3.0 * length / options.kills)
+            if kill_after(command(options.aneal, killed), seconds):
+                kills += 1
+                saved = sorted((killed / "checkpoints").glob("step-*"))
+                steps.append(saved[-1].name.removeprefix("step-") if saved else "nothing")
         subprocess.run(command(options.aneal, killed), check=True, capture_output=True)
-        print(f"killed {kills} times, having saved: {' '.join(steps)}")
+        print(f"killed {kills} times, having saved step: {' '.join(steps)}")
 
         last = f"checkpoints/step-{STEPS:06}"
         files = [f"{last}/model.safetensors", f"{last}/optimizer.safetensors", "artifact.bin"]

@@ -21,23 +21,7 @@ impl Level {
     /// The levels of this machine, slowest first.
     pub fn supported() -> &'static [Level] {
         static LEVELS: OnceLock<Vec<Level>> = OnceLock::new();
-        LEVELS.get_or_init(|| {
-            let mut levels = vec![Level::Portable];
-            #[cfg(target_arch = "x86_64")]
-            {
-                if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                    levels.push(Level::Avx2);
-                    if is_x86_feature_detected!("avx512f")
-                        && is_x86_feature_detected!("avx512vl")
-                        && is_x86_feature_detected!("avx512dq")
-                        && is_x86_feature_detected!("avx512bw")
-                    {
-                        levels.push(Level::Avx512);
-                    }
-                }
-            }
-            levels
-        })
+        LEVELS.get_or_init(detect)
     }
 
     /// The fastest level of this machine.
@@ -54,6 +38,22 @@ impl Level {
             Level::Avx512 => "avx512",
         }
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn detect() -> Vec<Level> {
+    let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    let avx512 = is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512bw");
+    let levels = [(Level::Portable, true), (Level::Avx2, avx2), (Level::Avx512, avx2 && avx512)];
+    levels.into_iter().filter(|(_, found)| *found).map(|(level, _)| level).collect()
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn detect() -> Vec<Level> {
+    vec![Level::Portable]
 }
 
 /// Compiles one function body for every [`Level`] and dispatches on its first argument.

@@ -9,9 +9,10 @@
 //! checkpoints/       step-NNNNNN/
 //! samples/           step-NNNNNN.txt
 //! artifact.bin       the packed model
+//! lock               held by the process that is running here
 //! ```
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -34,6 +35,12 @@ pub struct LogPosition {
 #[derive(Debug)]
 pub struct RunFolder {
     root: PathBuf,
+}
+
+/// The right to write into a run folder, until it is dropped or the process ends, however it ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
 }
 
 impl RunFolder {
@@ -78,6 +85,23 @@ impl RunFolder {
         Ok((folder, config))
     }
 
+    /// Claims the folder for this process.
+    ///
+    /// # Errors
+    /// [`Error::RunFolder`] while another process has it.
+    pub fn lock(&self) -> Result<Lock> {
+        let path = self.root.join("lock");
+        let file = File::create(&path).map_err(Error::io("create", &path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Lock { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(Error::RunFolder {
+                path: self.root.clone(),
+                reason: "another process is running here; wait for it to end".to_owned(),
+            }),
+            Err(TryLockError::Error(source)) => Err(Error::io("lock", &path)(source)),
+        }
+    }
+
     /// The folder itself.
     pub fn root(&self) -> &Path {
         &self.root
@@ -120,7 +144,7 @@ impl RunFolder {
     /// Opens both logs for appending, cut back to `position`.
     ///
     /// # Errors
-    /// Files that cannot be written.
+    /// Files that cannot be written, or that are shorter than they were.
     pub fn logs(&self, position: LogPosition) -> Result<Logs> {
         let open = |name: &str, length: u64| {
             let path = self.root.join(name);
@@ -129,6 +153,14 @@ impl RunFolder {
                 .append(true)
                 .open(&path)
                 .map_err(Error::io("open", &path))?;
+            let found = file.metadata().map_err(Error::io("read", &path))?.len();
+            if found < length {
+                let reason = format!(
+                    "{name} has {found} bytes but had {length} at the last checkpoint; put it back, \
+                     or start anew in another folder"
+                );
+                return Err(Error::RunFolder { path: self.root.clone(), reason });
+            }
             file.set_len(length).map_err(Error::io("cut", &path))?;
             Ok::<_, Error>((file, path))
         };

@@ -13,7 +13,7 @@ use crate::data::Data;
 use crate::generate::{Request, generate};
 use crate::loss_scale::LossScaler;
 use crate::optimizer::{self, Optimizer, Rate, clip_factor};
-use crate::run_folder::{Logs, RunFolder};
+use crate::run_folder::{Lock, Logs, RunFolder};
 use crate::sampler::Sampler;
 use crate::schedule::Position;
 use crate::{Event, Observer, Result, RunConfig};
@@ -43,6 +43,7 @@ pub enum Outcome {
 pub struct Trainer<'a> {
     config: RunConfig,
     folder: RunFolder,
+    _lock: Lock,
     data: Data,
     backend: &'a mut dyn Backend,
     params: Params,
@@ -61,7 +62,7 @@ impl<'a> Trainer<'a> {
     /// Starts a run, or continues the one whose checkpoint is in the folder.
     ///
     /// # Errors
-    /// A folder, checkpoint or data set that does not fit.
+    /// A folder that another process uses; a checkpoint or data set that does not fit.
     pub fn new(
         config: RunConfig,
         folder: RunFolder,
@@ -69,6 +70,7 @@ impl<'a> Trainer<'a> {
         backend: &'a mut dyn Backend,
         observer: &'a mut dyn Observer,
     ) -> Result<Self> {
+        let lock = folder.lock()?;
         let params = init(&config.model, config.seed);
         let optimizer = optimizer::new(&config, &params);
         let sampler = Sampler::new(config.data.sampler);
@@ -80,6 +82,7 @@ impl<'a> Trainer<'a> {
             logs: folder.logs(position)?,
             config,
             folder,
+            _lock: lock,
             data,
             backend,
             params,

@@ -192,6 +192,17 @@ fn bad_folders_and_checkpoints_are_refused_by_name() {
     let message = resume(dir.path(), 2).unwrap_err().to_string();
     assert!(message.contains("no run is there"), "{message}");
 
+    let lock = RunFolder::open(&root).unwrap().0.lock().unwrap();
+    let message = resume(&root, 4).unwrap_err().to_string();
+    assert!(message.contains("another process"), "{message}");
+    drop(lock);
+    let log = root.join("metrics.jsonl");
+    let whole = fs::read(&log).unwrap();
+    fs::write(&log, &whole[..10]).unwrap();
+    let message = resume(&root, 4).unwrap_err().to_string();
+    assert!(message.contains("10 bytes"), "{message}");
+    fs::write(&log, whole).unwrap();
+
     let saved = root.join("checkpoints/step-000002");
     type Damage = fn(&[u8]) -> Vec<u8>;
     let cases: [(&str, &str, Damage); 6] = [
