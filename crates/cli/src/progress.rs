@@ -1,5 +1,7 @@
 //! A run as the person at the terminal sees it: a bar on a terminal, plain lines elsewhere.
 
+mod introduction;
+
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
@@ -72,6 +74,9 @@ fn smooth(average: &mut Option<f64>, value: f64) -> f64 {
 impl Observer for Progress {
     fn event(&mut self, event: Event<'_>) {
         match event {
+            Event::Started { config, backend, train, val } => {
+                self.line(&introduction::text(config, backend, train, val));
+            }
             Event::Note(text) => self.line(text),
             Event::Step { step, total, done, loss, lr, batch_tokens, step_ms, train_s, .. } => {
                 let loss = smooth(&mut self.loss, loss);

@@ -285,7 +285,10 @@ fn bad_files_exit_with_1_and_are_named() {
     case.refused(&["train", "--resume", "nowhere"], 1, "no run is there");
     // Long sequences on short data.
     write("short.txt", b"A few words only.\n<|doc|>\nAnd a few more.\n");
-    case.refused(&["train", "--text", "short.txt", "--out", "short"], 1, "tokens");
+    case.refused(&["train", "--text", "short.txt", "--out", "short"], 1, "one sequence of 256");
+    let tokenizer = ["--tokenizer", "text.txt", "--out", "short"];
+    case.refused(&[&["train"], &tokenizer[..]].concat(), 1, "text.txt");
+    assert!(!case.path("short").exists(), "what could not start leaves no folder");
 }
 
 /// Every file below a folder, hidden ones too.

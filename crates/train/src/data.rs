@@ -69,11 +69,18 @@ impl Data {
             Some(path) => path.clone(),
             None => make_shards(config, folder, &tokenizer, built_in)?,
         };
-        let open = |split| -> Result<TokenStream> {
+        let open = |split, what| -> Result<TokenStream> {
             let files = find_shards(&path, split)?;
-            Ok(TokenStream::open(&files, config.model.vocab_size)?)
+            let stream = TokenStream::open(&files, config.model.vocab_size)?;
+            let (found, seq_len) = (stream.len(), config.seq_len());
+            if found <= seq_len as u64 {
+                return Err(Error::DataTooShort { what, found, seq_len });
+            }
+            Ok(stream)
         };
-        Ok(Self { train: open(Split::Train)?, val: open(Split::Val)?, tokenizer, bytes })
+        let train = open(Split::Train, "training")?;
+        let val = open(Split::Val, "validation")?;
+        Ok(Self { train, val, tokenizer, bytes })
     }
 }
 

@@ -3,11 +3,25 @@
 use std::path::Path;
 
 use aneal_golf::score::Score;
+use aneal_golf::shard::TokenStream;
+
+use crate::RunConfig;
 
 /// Something that happened in a run, in the order it happened.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
+    /// A run starts or goes on.
+    Started {
+        /// The resolved configuration.
+        config: &'a RunConfig,
+        /// What computes.
+        backend: &'a str,
+        /// Training tokens.
+        train: &'a TokenStream,
+        /// Validation tokens.
+        val: &'a TokenStream,
+    },
     /// One line for the reader, also in `train.log`.
     Note(&'a str),
     /// An update was made or skipped.

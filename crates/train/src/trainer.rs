@@ -92,6 +92,13 @@ impl<'a> Trainer<'a> {
             untrained: None,
             latest: None,
         };
+        let backend = trainer.backend.describe();
+        trainer.observer.event(Event::Started {
+            config: &trainer.config,
+            backend: &backend,
+            train: &trainer.data.train,
+            val: &trainer.data.val,
+        });
         match resumed {
             Some(resumed) => trainer.restore(resumed)?,
             None => trainer.introduce()?,

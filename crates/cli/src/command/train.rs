@@ -82,19 +82,18 @@ enum BackendKind {
 }
 
 pub(crate) fn run(args: Args, json: bool) -> anyhow::Result<Done> {
-    let (folder, config) = match &args.resume {
-        Some(path) => RunFolder::open(path)?,
-        None => {
-            let config = configure(&args)?;
-            let root = args.out.clone().unwrap_or_else(|| default_folder(&args, &config));
-            (RunFolder::create(&root, &config)?, config)
+    let (folder, config, data) = match &args.resume {
+        Some(path) => {
+            let (folder, config) = RunFolder::open(path)?;
+            let data = Data::open(&config, &folder, built_in::assets())?;
+            (folder, config, data)
         }
+        None => start(&args)?,
     };
-    note(&format!("run folder: {}", folder.root().display()));
-    let data = Data::open(&config, &folder, built_in::assets())?;
+    note(&format!("{:<9}{}", "run", folder.root().display()));
     let mut backend = Cpu::new(&config.model)?;
     if args.backend == BackendKind::Auto {
-        note("backend: cpu, as this build has no other");
+        note(&format!("{:<9}chose the cpu, as this build has no other backend", "auto"));
     }
     let root = folder.root().to_owned();
     let stop = stop_on_signal()?;
@@ -112,6 +111,25 @@ pub(crate) fn run(args: Args, json: bool) -> anyhow::Result<Done> {
             let root = root.display();
             note(&format!("stopped after step {step}; go on with: aneal train --resume {root}"));
             Ok(Done::Interrupted)
+        }
+    }
+}
+
+/// Makes the run folder and opens the data. A folder whose data turns out to be no good goes away
+/// again, so that the same command works once the data is right.
+fn start(args: &Args) -> anyhow::Result<(RunFolder, RunConfig, Data)> {
+    let config = configure(args)?;
+    let root = args.out.clone().unwrap_or_else(|| default_folder(args, &config));
+    let existed = root.exists();
+    let folder = RunFolder::create(&root, &config)?;
+    match Data::open(&config, &folder, built_in::assets()) {
+        Ok(data) => Ok((folder, config, data)),
+        Err(error) => {
+            if !existed {
+                std::fs::remove_dir_all(&root)
+                    .with_context(|| format!("cannot remove {}", root.display()))?;
+            }
+            Err(error.into())
         }
     }
 }

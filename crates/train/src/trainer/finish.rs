@@ -71,10 +71,10 @@ impl Trainer<'_> {
         let path = self.folder.artifact();
         let scheme = self.config.artifact.scheme;
         let sizes = Artifact::pack(&self.config.model, &self.params, scheme)?.write(&path)?;
-        self.note(&sizes.to_string())?;
+        self.logs.line(&sizes.to_string())?;
         let bytes = sizes.artifact as u64;
         self.observer.event(Event::Packed { path: &path, bytes });
-        self.note(&format!("Total submission size int8+zlib: {bytes} bytes"))?;
+        self.logs.line(&format!("Total submission size int8+zlib: {bytes} bytes"))?;
 
         let (_, unpacked) = Artifact::read(&path)?.unpack(None)?;
         self.backend.stage(&unpacked)?;
@@ -89,7 +89,7 @@ impl Trainer<'_> {
             ),
             format!("final_int8_zlib_roundtrip_exact val_loss:{val_loss:.8} val_bpb:{val_bpb:.8}"),
         ] {
-            self.note(&line)?;
+            self.logs.line(&line)?;
         }
         Ok((bytes, score))
     }

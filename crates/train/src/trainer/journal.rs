@@ -52,7 +52,7 @@ impl Trainer<'_> {
             format!("seed:{}", self.config.seed),
         ]);
         for line in lines {
-            self.note(&line)?;
+            self.logs.line(&line)?;
         }
         Ok(())
     }
