@@ -1,14 +1,15 @@
 //! The challenge's environment variables as a configuration layer.
 //!
-//! Names are those of the challenge's training scripts. The variables of single flags (`SEED`,
-//! `ITERATIONS`, ..) are bound where the flags are.
+//! Names are those of the challenge's training scripts.
 
 use aneal_train::config::Layers;
 
 use crate::output::usage;
 
 /// Variables that set one value each.
-const SETTINGS: [(&str, &str); 18] = [
+const SETTINGS: [(&str, &str); 20] = [
+    ("SEED", "seed"),
+    ("ITERATIONS", "stop.steps"),
     ("TRAIN_BATCH_TOKENS", "batch.tokens"),
     ("GRAD_ACCUM_STEPS", "batch.grad_accum"),
     ("TRAIN_SEQ_LEN", "model.seq_len"),
@@ -29,13 +30,19 @@ const SETTINGS: [(&str, &str); 18] = [
     ("WEIGHT_DECAY", "optimizer.weight_decay"),
 ];
 
+/// Variables that name files.
+const PATHS: [(&str, &str); 2] = [("DATA_PATH", "data.path"), ("TOKENIZER_PATH", "data.tokenizer")];
+
 /// One paragraph of `aneal train --help`.
 pub(crate) const HELP: &str = "\
 Environment: the challenge's variables lie between the configuration file and the flags: \
-SEED, ITERATIONS, MAX_WALLCLOCK_SECONDS, DATA_PATH, TOKENIZER_PATH, RUN_ID and OUT_DIR as shown \
-above; TRAIN_BATCH_TOKENS, GRAD_ACCUM_STEPS, TRAIN_SEQ_LEN, VOCAB_SIZE, NUM_LAYERS, MODEL_DIM, \
+SEED, ITERATIONS, MAX_WALLCLOCK_SECONDS (0 for none), DATA_PATH, TOKENIZER_PATH, RUN_ID and OUT_DIR \
+(the folder OUT_DIR/RUN_ID), TRAIN_BATCH_TOKENS, GRAD_ACCUM_STEPS, TRAIN_SEQ_LEN, VOCAB_SIZE, NUM_LAYERS, MODEL_DIM, \
 NUM_HEADS, NUM_KV_HEADS, MLP_MULT, ROPE_BASE, VAL_LOSS_EVERY, TRAIN_LOG_EVERY, BETA1, BETA2, \
 ADAM_EPS, GRAD_CLIP_NORM, LEARNING_RATE, TIED_EMBED_LR, WEIGHT_DECAY.";
+
+/// Largest size of a model, so that products of two stay exact.
+const LARGEST: f64 = 16_777_216.0;
 
 /// Lays the environment over a configuration, `lookup` being [`std::env::var`] or a test's table.
 ///
@@ -53,8 +60,8 @@ pub(crate) fn apply(
     };
     let size = |name: &str| -> anyhow::Result<Option<usize>> {
         match number(name)? {
-            Some(n) if n < 1.0 || n.fract() != 0.0 => {
-                Err(usage(format!("{name}={n} must be a whole number of at least 1")))
+            Some(n) if !(1.0..=LARGEST).contains(&n) || n.fract() != 0.0 => {
+                Err(usage(format!("{name}={n} must be a whole number from 1 to {LARGEST}")))
             }
             n => Ok(n.map(|n| n as usize)),
         }
@@ -64,6 +71,16 @@ pub(crate) fn apply(
             number(name)?;
             layers.assign(&format!("{path}={}", text.trim()))?;
         }
+    }
+    for (name, path) in PATHS {
+        if let Some(value) = lookup(name) {
+            layers.set(path, value);
+        }
+    }
+    match number("MAX_WALLCLOCK_SECONDS")? {
+        Some(seconds) if seconds > 0.0 => layers.set("stop.seconds", seconds),
+        Some(_) => layers.unset("stop.seconds"),
+        None => {}
     }
     let (dim, heads) = (size("MODEL_DIM")?, size("NUM_HEADS")?);
     let mult = size("MLP_MULT")?;
@@ -107,12 +124,20 @@ mod tests {
             ("NUM_KV_HEADS", "3"),
             ("MLP_MULT", "3"),
             ("ADAM_EPS", "1e-9"),
+            ("SEED", "7"),
+            ("MAX_WALLCLOCK_SECONDS", "600"),
+            ("DATA_PATH", "shards"),
         ])
         .unwrap();
         assert_eq!((config.batch.tokens, config.batch.grad_accum), (8192, 8));
         let model = &config.model;
         assert_eq!((model.seq_len, model.dim, model.head_dim, model.hidden), (128, 384, 64, 1152));
         assert_eq!(config.adamw().eps, 1e-9);
+        assert_eq!((config.seed, config.stop.steps), (7, Some(250)));
+        assert_eq!(config.stop.seconds, Some(600.0));
+        assert_eq!(config.data.path, Some("shards".into()));
+        let uncapped = applied(&[("MAX_WALLCLOCK_SECONDS", "0")]).unwrap();
+        assert_eq!(uncapped.stop.seconds, None);
         assert_eq!(applied(&[]).unwrap().batch.tokens, 5120);
     }
 

@@ -1,7 +1,6 @@
 //! Scoring a model for a command: which data, which windows, and progress meanwhile.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 use aneal_golf::corpus::{self, VAL_SHARD};
 use aneal_golf::documents::{DocumentSeparator, held_out_start, split_documents};
@@ -13,6 +12,7 @@ use aneal_model::{Backend, Params};
 use aneal_train::data::VAL_PERCENT;
 use aneal_train::{Event, Observer};
 use clap::Args;
+use tempfile::TempDir;
 
 use crate::built_in;
 use crate::output::{note, usage};
@@ -43,15 +43,17 @@ pub(crate) struct Evaluation {
     bytes: ByteTable,
     windows: Windows,
     /// Shards of the built-in text, gone with this value.
-    _temporary: Option<TemporaryFolder>,
+    _temporary: Option<TempDir>,
 }
 
 impl Evaluation {
-    /// Opens data and backend for a model; `stride` None means disjoint windows.
+    /// Opens data and backend for a model. Without a stride it is `usual`, or with that neither,
+    /// or where a window is shorter, windows are disjoint.
     pub(crate) fn new(
         source: &Source,
         args: &ScoreArgs,
         stride: Option<usize>,
+        usual: Option<usize>,
     ) -> anyhow::Result<Self> {
         let tokenizer = source.tokenizer(args.tokenizer.as_deref())?;
         let vocab_size = source.config.vocab_size;
@@ -67,10 +69,17 @@ impl Evaluation {
         }
         let limit = source.config.seq_len;
         let seq_len = args.seq_len.unwrap_or(limit);
-        if seq_len > limit {
-            return Err(usage(format!("--seq-len {seq_len} is beyond the model's {limit}")));
+        if !(1..=limit).contains(&seq_len) {
+            return Err(usage(format!(
+                "--seq-len {seq_len} must be from 1 to the model's {limit}"
+            )));
         }
-        let stride = stride.unwrap_or(seq_len).min(seq_len);
+        let stride = stride.unwrap_or(usual.unwrap_or(seq_len).min(seq_len));
+        if !(1..=seq_len).contains(&stride) {
+            return Err(usage(format!(
+                "--stride {stride} must be from 1 to the window, {seq_len}"
+            )));
+        }
         let windows = Windows { seq_len, stride, max_tokens: args.max_tokens };
         let backend = Cpu::new(&source.config)?;
         note(&format!("backend: {}", backend.describe()));
@@ -95,7 +104,7 @@ fn validation_data(
     source: &Source,
     args: &ScoreArgs,
     tokenizer: &Tokenizer,
-) -> anyhow::Result<(PathBuf, Option<TemporaryFolder>)> {
+) -> anyhow::Result<(PathBuf, Option<TempDir>)> {
     if let Some(path) = &args.data {
         return Ok((path.clone(), None));
     }
@@ -103,30 +112,10 @@ fn validation_data(
         return Ok((config.data.path.clone().unwrap_or_else(|| folder.data()), None));
     }
     note("data: the held-out part of the built-in text (name other data with --data)");
-    let folder = TemporaryFolder::new()?;
+    let folder = tempfile::tempdir()?;
     let text = (built_in::assets().corpus)();
     let documents = split_documents(&text, DocumentSeparator::DocLine);
     let held_out = &documents[held_out_start(&documents, VAL_PERCENT)..];
-    corpus::write_shard(held_out, tokenizer, &folder.0.join(VAL_SHARD))?;
-    Ok((folder.0.clone(), Some(folder)))
-}
-
-/// A folder that is removed with this value.
-struct TemporaryFolder(PathBuf);
-
-impl TemporaryFolder {
-    fn new() -> anyhow::Result<Self> {
-        let since = std::time::UNIX_EPOCH.elapsed().unwrap_or(Duration::ZERO).as_nanos();
-        let name = format!("aneal-{}-{since}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for TemporaryFolder {
-    fn drop(&mut self) {
-        // Nothing can be done about a folder that stays behind.
-        let _ = std::fs::remove_dir_all(Path::new(&self.0));
-    }
+    corpus::write_shard(held_out, tokenizer, &folder.path().join(VAL_SHARD))?;
+    Ok((folder.path().to_owned(), Some(folder)))
 }

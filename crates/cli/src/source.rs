@@ -47,7 +47,7 @@ impl ModelArgs {
                 let (config, params) = Artifact::read(path)?
                     .unpack(config.as_ref())
                     .with_context(|| path.display().to_string())?;
-                Ok(Source { config, params, path: path.clone(), run: run_of(path) })
+                Ok(Source { config, params, path: path.clone(), run: run_of(path)? })
             }
             (None, None) => Err(usage("name a model: --checkpoint DIR or --artifact FILE")),
         }
@@ -63,7 +63,7 @@ impl Source {
             anyhow::bail!("{}: the run has no checkpoint yet", path.display());
         }
         let (config, params) = checkpoint::read_model(&found)?;
-        Ok(Self { config, params, run: run_of(&found), path: found })
+        Ok(Self { config, params, run: run_of(&found)?, path: found })
     }
 
     /// The tokenizer named, else the run's, else the built-in one; it must fit the model.
@@ -81,10 +81,13 @@ impl Source {
     }
 }
 
-/// The run folder that a checkpoint or artifact lies in: its parent, or its parent's parent.
-fn run_of(path: &Path) -> Option<(RunFolder, RunConfig)> {
-    let path = std::path::absolute(path).ok()?;
-    path.ancestors().skip(1).take(3).find_map(|folder| RunFolder::open(folder).ok())
+/// The run that an artifact (in the run folder), a checkpoint (two floors down) or a file of one
+/// (three) lies in. A run that is there but damaged is an error, not a reason to fall back.
+fn run_of(path: &Path) -> anyhow::Result<Option<(RunFolder, RunConfig)>> {
+    let path = std::path::absolute(path)?;
+    let mut above = path.ancestors().skip(1).take(3);
+    let root = above.find(|folder| folder.join("config.toml").exists());
+    Ok(root.map(RunFolder::open).transpose()?)
 }
 
 /// A model's shape by preset or from a file, whose keys are those of `[model]`.

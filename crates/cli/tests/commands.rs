@@ -221,7 +221,7 @@ fn the_first_official_tokens_count_2648_bytes() {
 #[test]
 fn wrong_usage_exits_with_2_and_says_what_is_wrong() {
     let case = Case::new();
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 11] = [
         (&["train", "--preset", "gpt5"], "quickstart, golfwide"),
         (&["train", "--set", "model.layers=0"], "model.layers = 0"),
         (&["train", "--set", "model.kv_heads=3"], "must divide heads"),
@@ -231,6 +231,8 @@ fn wrong_usage_exits_with_2_and_says_what_is_wrong() {
         (&["train", "--set", "batch.seq_len=99999"], "batch.seq_len"),
         (&["generate", "--checkpoint", "x", "--temperature=-1"], "temperature"),
         (&["eval"], "--checkpoint"),
+        (&["train", "--resume", "x", "--steps", "9"], "cannot be used with"),
+        (&["train", "--set", "model.dim=16777216", "--set", "model.hidden=16777216"], "too many"),
     ];
     for (args, expected) in cases {
         case.refused(args, 2, expected);
@@ -283,6 +285,18 @@ fn bad_files_exit_with_1_and_are_named() {
     case.refused(&["data", "inspect", "truncated.bin"], 1, "truncated.bin");
     case.refused(&["train", "--out", "run"], 1, "--resume");
     case.refused(&["train", "--resume", "nowhere"], 1, "no run is there");
+    let val = "run/data/fineweb_val_000000.bin";
+    let tokenizer = ["--tokenizer", "run/tokenizer.model", "--out", "short"];
+    case.refused(&[&["train", "--data", val], &tokenizer[..]].concat(), 2, "both training and");
+    case.refused(&["train", "--data", "run/data", "--out", "short"], 2, "which tokenizer");
+    write("notes.toml", b"layers = 2");
+    case.refused(
+        &["eval", "--artifact", "run/artifact.bin", "--model", "notes.toml"],
+        2,
+        "vocab_size",
+    );
+    write("run/config.toml", b"damaged");
+    case.refused(&["generate", "--checkpoint", "run"], 2, "config.toml");
     // Long sequences on short data.
     write("short.txt", b"A few words only.\n<|doc|>\nAnd a few more.\n");
     case.refused(&["train", "--text", "short.txt", "--out", "short"], 1, "one sequence of 256");

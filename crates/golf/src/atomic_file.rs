@@ -7,6 +7,10 @@ use tempfile::NamedTempFile;
 
 use crate::{Error, Result};
 
+/// How a file is named until it is finished.
+const PREFIX: &str = ".";
+const SUFFIX: &str = ".partial";
+
 /// A file being written. Dropping it before [`AtomicFile::commit`] removes what was written and
 /// leaves an older file at the path untouched.
 #[derive(Debug)]
@@ -19,7 +23,7 @@ impl AtomicFile {
     /// Starts a file that will stand at `path`.
     pub fn create(path: &Path) -> Result<Self> {
         let mut builder = tempfile::Builder::new();
-        builder.prefix(".").suffix(".partial");
+        builder.prefix(PREFIX).suffix(SUFFIX);
         // Temporary files are private by default; a finished one follows the user's umask.
         #[cfg(unix)]
         {
@@ -37,6 +41,12 @@ impl AtomicFile {
     /// Where the file will stand.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether a path is named like a file that was never finished.
+    pub fn is_partial(path: &Path) -> bool {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX))
     }
 
     /// Appends bytes.

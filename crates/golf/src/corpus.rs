@@ -31,8 +31,8 @@ pub const TRAIN_SHARD: &str = "fineweb_train_000000.bin";
 pub const VAL_SHARD: &str = "fineweb_val_000000.bin";
 
 /// Tokenizes `documents` into a training and a validation shard in `folder`; validation is the
-/// smallest tail of documents with at least `val_percent` of the bytes. A single document is cut in
-/// two at a line or a space.
+/// smallest tail of documents with at least `val_percent` of the bytes. A document that would make
+/// it more than twice as much is cut in two.
 ///
 /// Each file appears whole or not at all, the validation shard last.
 ///
@@ -44,33 +44,46 @@ pub fn write_shards(
     folder: &Path,
     val_percent: u32,
 ) -> Result<[ShardReport; 2]> {
-    let halves;
-    let documents = match documents {
-        [document] => {
-            halves = cut_in_two(document, val_percent);
-            &halves[..]
-        }
-        _ => documents,
-    };
-    let split = held_out_start(documents, val_percent);
-    if split == 0 || split == documents.len() {
+    let (train, val) = hold_out(documents, val_percent);
+    if train.is_empty() || val.is_empty() {
         return Err(Error::TooFewDocuments { found: documents.len(), val_percent });
     }
-    let (train, val) = documents.split_at(split);
     Ok([
-        write_shard(train, tokenizer, &folder.join(TRAIN_SHARD))?,
-        write_shard(val, tokenizer, &folder.join(VAL_SHARD))?,
+        write_shard(&train, tokenizer, &folder.join(TRAIN_SHARD))?,
+        write_shard(&val, tokenizer, &folder.join(VAL_SHARD))?,
     ])
 }
 
-/// Both parts of a document of which about `val_percent` are held out, cut at the last line break
-/// before that point, else at the last space.
-fn cut_in_two(document: &str, val_percent: u32) -> Vec<&str> {
-    let keep = document.len() - (document.len() * val_percent as usize).div_ceil(100);
-    let head = &document[..document.floor_char_boundary(keep)];
-    let at = head.rfind('\n').or_else(|| head.rfind(' ')).unwrap_or(head.len());
-    let (head, tail) = document.split_at(at);
-    [head, tail].into_iter().filter(|part| !part.trim().is_empty()).collect()
+/// Training and validation documents.
+fn hold_out<'t>(documents: &[&'t str], val_percent: u32) -> (Vec<&'t str>, Vec<&'t str>) {
+    let bytes = |documents: &[&str]| documents.iter().map(|d| d.len()).sum::<usize>();
+    let split = held_out_start(documents, val_percent);
+    let (train, val) = documents.split_at(split);
+    let (mut train, mut val) = (train.to_vec(), val.to_vec());
+    let wanted = bytes(documents) * val_percent as usize / 100;
+    let surplus = bytes(&val).saturating_sub(wanted);
+    if let Some(first) = val.first_mut()
+        && surplus > wanted
+    {
+        let (head, tail) = first.split_at(break_before(first, surplus));
+        *first = tail;
+        train.push(head);
+    }
+    for side in [&mut train, &mut val] {
+        side.retain(|document| !document.trim().is_empty());
+    }
+    (train, val)
+}
+
+/// A place at or shortly before byte `at` where text may be cut: a line's end, else a space, else
+/// between two characters.
+fn break_before(text: &str, at: usize) -> usize {
+    /// Bytes looked through for a better place.
+    const NEAR: usize = 1000;
+    let at = text.floor_char_boundary(at);
+    let near = &text[text.floor_char_boundary(at.saturating_sub(NEAR))..at];
+    let found = near.rfind('\n').or_else(|| near.rfind(' '));
+    found.map_or(at, |i| at - near.len() + i)
 }
 
 /// Tokenizes `documents` into the shard `path`.
@@ -107,14 +120,33 @@ pub fn write_shard(documents: &[&str], tokenizer: &Tokenizer, path: &Path) -> Re
 mod tests {
     use super::*;
 
+    /// Checks that nothing is lost and says what share is held out, in percent.
+    fn held_out(documents: &[&str]) -> usize {
+        let (train, val) = hold_out(documents, 5);
+        assert_eq!([train, val.clone()].concat().concat(), documents.concat());
+        let bytes = |documents: &[&str]| documents.concat().len();
+        100 * bytes(&val) / bytes(documents)
+    }
+
     #[test]
-    fn a_single_document_is_cut_at_a_line_or_a_space() {
-        let lines = "one line\n".repeat(100);
-        let parts = cut_in_two(&lines, 5);
-        assert_eq!(parts.concat(), lines);
-        assert!(parts[1].starts_with("\none") && parts[1].len() >= 45 && parts[1].len() < 60);
-        let words = "word ".repeat(100);
-        assert!(cut_in_two(&words, 10)[1].starts_with(" word"));
-        assert_eq!(cut_in_two("é", 50), ["é"]);
+    fn about_five_percent_is_held_out_whatever_the_documents() {
+        let lines = "one line\n".repeat(1000);
+        let words = "word ".repeat(1000);
+        let titled = format!("Title\n{}", "word ".repeat(1000));
+        let solid = "é".repeat(5000);
+        for text in [&lines, &words, &titled, &solid] {
+            assert!((4..=8).contains(&held_out(&[text])), "{}", &text[..8]);
+            assert!((4..=8).contains(&held_out(&["short", text])), "{}", &text[..8]);
+        }
+        let many = vec!["a document"; 200];
+        assert_eq!(held_out(&many), 5);
+        assert!(hold_out(&lines.lines().collect::<Vec<_>>(), 5).1.iter().all(|d| *d == "one line"));
+    }
+
+    #[test]
+    fn cuts_prefer_lines_then_spaces_then_characters() {
+        assert_eq!(break_before("ab\ncd ef", 7), 2);
+        assert_eq!(break_before("ab cd ef", 7), 5);
+        assert_eq!(break_before("ééé", 3), 2);
     }
 }

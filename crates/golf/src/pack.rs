@@ -43,6 +43,12 @@ impl Artifact {
         };
         config.validate()?;
         let tensors = self.state.dequantize()?;
+        let found: usize = tensors.iter().map(|tensor| tensor.data.len()).sum();
+        if found != config.parameters() {
+            let expected = config.parameters();
+            let reason = format!("it holds {found} values where the model has {expected}");
+            return Err(Error::Artifact { reason });
+        }
         let mut params = Params::zeros(&Layout::new(&config));
         params.load(tensors.iter().map(|NamedTensor { name, shape, data }| {
             (name.as_str(), shape.as_slice(), data.as_slice())
@@ -83,7 +89,7 @@ mod tests {
         let mut artifact = Artifact::pack(&config, &params, QuantScheme::Reference).unwrap();
         let other = ModelConfig { layers: config.layers + 1, ..config.clone() };
         let message = artifact.unpack(Some(&other)).unwrap_err().to_string();
-        assert!(message.contains("missing"), "{message}");
+        assert!(message.contains("where the model has"), "{message}");
         artifact.model_config = None;
         let message = artifact.unpack(None).unwrap_err().to_string();
         assert!(message.contains("model_config"), "{message}");

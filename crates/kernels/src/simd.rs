@@ -79,7 +79,7 @@ macro_rules! row_kernel {
                 #[allow(clippy::too_many_arguments)]
                 fn avx512($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
 
-                debug_assert!($crate::simd::Level::supported().contains(&$level));
+                assert!($crate::simd::Level::supported().contains(&$level));
                 match $level {
                     // SAFETY: a level is only passed on after `Level::supported` detected exactly
                     // the features that these functions enable.

@@ -44,8 +44,11 @@ fn default_norm_eps() -> f32 {
 }
 
 impl ModelConfig {
-    /// Largest value of any size, so that no product of two overflows and files stay files.
+    /// Largest value of any size.
     const MAX_SIZE: usize = 1 << 24;
+    /// Most parameters, and most values of the position table and of the cache of keys: far above
+    /// what a model of this kind has, far below what overflows.
+    const MAX_VALUES: u128 = 1 << 34;
 
     /// Accepts the configuration or says what is wrong with it.
     ///
@@ -69,6 +72,16 @@ impl ModelConfig {
                 let rule = format!("it must be at least 1 and at most {}", Self::MAX_SIZE);
                 return refuse(field, size.to_string(), rule);
             }
+        }
+        let wide = |sizes: &[usize]| sizes.iter().map(|&n| n as u128).product::<u128>();
+        let widths = wide(&[2, self.head_dim]) * (wide(&[self.heads]) + wide(&[self.kv_heads]));
+        let layer = wide(&[self.dim]) * (widths + wide(&[3, self.hidden]) + 2);
+        let parameters = wide(&[self.layers]) * layer + wide(&[self.vocab_size + 1, self.dim]);
+        let cache = wide(&[self.layers, self.seq_len, self.kv_heads, self.head_dim]);
+        let largest = parameters.max(cache).max(wide(&[self.seq_len, self.head_dim]));
+        if largest > Self::MAX_VALUES {
+            let rule = format!("with the other sizes it takes {largest} values, too many");
+            return refuse("dim", self.dim.to_string(), rule);
         }
         if !self.heads.is_multiple_of(self.kv_heads) {
             let rule = format!(
@@ -133,7 +146,8 @@ mod tests {
         let good = ModelConfig::preset("golfwide").unwrap();
         good.validate().unwrap();
         type Edit = fn(&mut ModelConfig);
-        let cases: [(&str, Edit); 9] = [
+        let cases: [(&str, Edit); 10] = [
+            ("dim", |c| (c.heads, c.head_dim, c.layers) = (1 << 20, 1 << 20, 1 << 20)),
             ("layers", |c| c.layers = 0),
             ("vocab_size", |c| c.vocab_size = 0),
             ("dim", |c| c.dim = 1 << 30),

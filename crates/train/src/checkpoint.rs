@@ -21,6 +21,10 @@ use crate::{Error, Result};
 const MODEL_FILE: &str = "model.safetensors";
 const OPTIMIZER_FILE: &str = "optimizer.safetensors";
 const STATE_FILE: &str = "state.json";
+/// What a folder is called until it is a checkpoint.
+const PARTIAL: &str = ".partial-";
+/// What stands before the name of a checkpoint that is being replaced or removed.
+const OLD: &str = ".old-";
 /// Metadata key of the model's configuration, as JSON.
 const CONFIG_KEY: &str = "aneal.model";
 /// Raised when `state.json` changes in a way that older readers would get wrong.
@@ -50,6 +54,8 @@ pub struct State {
     pub val_bpb: Option<f64>,
     /// Best bits per byte so far.
     pub best_val_bpb: Option<f64>,
+    /// Bits per byte before training.
+    pub untrained_val_bpb: Option<f64>,
     /// How much of the logs belongs to the steps behind.
     pub log: LogPosition,
 }
@@ -68,6 +74,7 @@ impl State {
             loss_scale,
             val_bpb: None,
             best_val_bpb: None,
+            untrained_val_bpb: None,
             log: LogPosition::default(),
         }
     }
@@ -86,7 +93,7 @@ pub fn save(
 ) -> Result<PathBuf> {
     fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
     let partial = tempfile::Builder::new()
-        .prefix(".partial-")
+        .prefix(PARTIAL)
         .tempdir_in(folder)
         .map_err(Error::io("create a folder in", folder))?;
     let config = serde_json::to_string(config).map_err(|e| Error::Config(e.to_string()))?;
@@ -102,14 +109,34 @@ pub fn save(
     sync(partial.path())?;
 
     let target = folder.join(format!("step-{:06}", state.step));
-    if target.exists() {
-        remove(&target)?;
-    }
+    let replaced = target.exists().then(|| set_aside(&target)).transpose()?;
     fs::rename(partial.path(), &target).map_err(Error::io("rename to", &target))?;
     // The folder has another name now; there is nothing left to clean up.
     let _ = partial.keep();
     sync(folder)?;
+    if let Some(old) = replaced {
+        fs::remove_dir_all(&old).map_err(Error::io("remove", &old))?;
+    }
     Ok(target)
+}
+
+/// Gives a checkpoint its name back that was set aside for one that never came.
+///
+/// # Errors
+/// A folder that cannot be read or changed.
+pub fn recover(folder: &Path) -> Result<()> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    for entry in entries {
+        let old = entry.map_err(Error::io("read", folder))?.path();
+        let name = old.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if let Some(name) = name.strip_prefix(OLD) {
+            let target = folder.join(name);
+            if !target.exists() && old.join(STATE_FILE).exists() {
+                fs::rename(&old, &target).map_err(Error::io("rename to", &target))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Checkpoints below `folder` by step, oldest first. Remains of interrupted writes are not listed.
@@ -157,19 +184,31 @@ pub fn prune(folder: &Path, keep: usize) -> Result<()> {
     for entry in entries {
         let path = entry.map_err(Error::io("read", folder))?.path();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-        if name.is_some_and(|name| name.starts_with(".partial-") || name.starts_with(".old-")) {
+        if name.is_some_and(|name| name.starts_with(PARTIAL) || name.starts_with(OLD)) {
             fs::remove_dir_all(&path).map_err(Error::io("remove", &path))?;
         }
     }
     Ok(())
 }
 
-/// Takes a checkpoint's name away before its files, so that half of one is never read.
+/// Removes a checkpoint so that half of one is never read: first its name, then what [`recover`]
+/// would know it by, then the rest.
 fn remove(path: &Path) -> Result<()> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let old = path.with_file_name(format!(".old-{name}"));
-    fs::rename(path, &old).map_err(Error::io("rename", path))?;
+    let old = set_aside(path)?;
+    let state = old.join(STATE_FILE);
+    fs::remove_file(&state).map_err(Error::io("remove", &state))?;
     fs::remove_dir_all(&old).map_err(Error::io("remove", &old))
+}
+
+/// Takes a checkpoint's name away.
+fn set_aside(path: &Path) -> Result<PathBuf> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let old = path.with_file_name(format!("{OLD}{name}"));
+    if old.exists() {
+        fs::remove_dir_all(&old).map_err(Error::io("remove", &old))?;
+    }
+    fs::rename(path, &old).map_err(Error::io("rename", path))?;
+    Ok(old)
 }
 
 /// The state of a checkpoint.
@@ -203,6 +242,11 @@ pub fn read_model(path: &Path) -> Result<(ModelConfig, Params)> {
     };
     let config: ModelConfig = serde_json::from_str(config).map_err(|e| refuse(e.to_string()))?;
     config.validate()?;
+    let found: usize = header.tensors().values().map(|t| t.shape.iter().product::<usize>()).sum();
+    if found != config.parameters() {
+        let expected = config.parameters();
+        return Err(refuse(format!("it holds {found} values where the model has {expected}")));
+    }
     let mut params = Params::zeros(&Layout::new(&config));
     fill(&path, &bytes, &mut [("", &mut params)])?;
     Ok((config, params))

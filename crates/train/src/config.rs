@@ -53,7 +53,7 @@ pub struct RunConfig {
     /// The packed artifact.
     #[serde(default)]
     pub artifact: ArtifactConfig,
-    /// Updates between two lines of the log, after the first ten.
+    /// Updates between two lines of the log, after the first ten; 0 logs no more but the last.
     #[serde(default = "default_log_every")]
     pub log_every: u64,
 }
@@ -118,6 +118,9 @@ pub struct BatchConfig {
 fn default_grad_accum() -> usize {
     1
 }
+
+/// Most tokens of an update: as ids they take 256 MiB.
+const MAX_BATCH_TOKENS: usize = 1 << 26;
 
 /// `[optimizer]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -215,8 +218,8 @@ pub struct StopConfig {
     /// Training tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens: Option<u64>,
-    /// Seconds spent in updates (validation and checkpoints do not count). The learning rate follows
-    /// whichever limit is nearer, so a run that this limit ends is not reproducible to the bit.
+    /// Seconds spent in updates (validation and checkpoints do not count). If it is the only limit,
+    /// the learning rate follows the clock, and the run is not reproducible to the bit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
 }
@@ -251,7 +254,7 @@ pub struct SampleConfig {
 
 impl Default for SampleConfig {
     fn default() -> Self {
-        Self { every: 0, prompt: "The ".to_owned(), max_tokens: 120, sampling: Sampling::default() }
+        Self { every: 0, prompt: "The".to_owned(), max_tokens: 120, sampling: Sampling::default() }
     }
 }
 
@@ -317,7 +320,11 @@ impl RunConfig {
                 "batch.seq_len = {seq_len} must be from 1 to {limit}, the model's"
             ));
         }
-        let span = seq_len * self.batch.grad_accum;
+        let span = seq_len.saturating_mul(self.batch.grad_accum);
+        if self.batch.tokens > MAX_BATCH_TOKENS {
+            let found = self.batch.tokens;
+            return refuse(format!("batch.tokens = {found} must be at most {MAX_BATCH_TOKENS}"));
+        }
         if span == 0 || self.batch.tokens == 0 || !self.batch.tokens.is_multiple_of(span) {
             return refuse(format!(
                 "batch.tokens = {} must be a multiple of batch.grad_accum x seq_len = {} x {seq_len}",
@@ -345,10 +352,15 @@ impl RunConfig {
             ("schedule.warmup must be from 0 to 1", share(self.schedule.warmup)),
             ("schedule.final_lr must be from 0 to 1", share(self.schedule.final_lr)),
             ("stop.seconds must be positive", self.stop.seconds.is_none_or(|s| s > 0.0)),
-            ("eval.stride must be at least 1", self.eval.stride != Some(0)),
-            ("eval.max_tokens must be at least 1", self.eval.max_tokens != Some(0)),
+            (
+                "eval.stride must be from 1 to batch.seq_len",
+                self.eval.stride.is_none_or(|stride| (1..=seq_len).contains(&stride)),
+            ),
+            (
+                "eval.max_tokens must be at least batch.seq_len",
+                self.eval.max_tokens.is_none_or(|tokens| tokens >= seq_len as u64),
+            ),
             ("checkpoint.keep must be at least 1", self.checkpoint.keep > 0),
-            ("log_every must be at least 1", self.log_every > 0),
             (
                 "data.path and data.text exclude each other",
                 self.data.path.is_none() || self.data.text.is_empty(),

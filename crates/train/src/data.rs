@@ -43,19 +43,20 @@ pub struct Data {
 }
 
 impl Data {
-    /// Opens the data of a run, making the run folder's shards and its copy of the tokenizer if they
-    /// are not there yet.
+    /// Opens the data of a run. Unless the folder holds the run already, this also makes its shards
+    /// and its copy of the tokenizer.
     ///
     /// # Errors
-    /// Missing, damaged or unfitting files.
+    /// Missing, damaged or unfitting files; shards whose tokenizer is not known.
     pub fn open(config: &RunConfig, folder: &RunFolder, built_in: BuiltIn<'_>) -> Result<Self> {
+        let fresh = !folder.holds_run();
         let copy = folder.tokenizer();
-        if !copy.exists() {
-            let bytes = match &config.data.tokenizer {
+        if fresh || !copy.exists() {
+            let bytes = match tokenizer_of(config)? {
                 Some(path) => {
                     // Read as a tokenizer first: a file that is none is refused by name.
-                    Tokenizer::from_file(path)?;
-                    fs::read(path).map_err(Error::io("read", path))?
+                    Tokenizer::from_file(&path)?;
+                    fs::read(&path).map_err(Error::io("read", &path))?
                 }
                 None => built_in.tokenizer.to_vec(),
             };
@@ -67,20 +68,47 @@ impl Data {
 
         let path = match &config.data.path {
             Some(path) => path.clone(),
-            None => make_shards(config, folder, &tokenizer, built_in)?,
+            None => make_shards(config, folder, fresh, &tokenizer, built_in)?,
         };
-        let open = |split, what| -> Result<TokenStream> {
-            let files = find_shards(&path, split)?;
-            let stream = TokenStream::open(&files, config.model.vocab_size)?;
+        let [train_files, val_files] =
+            [find_shards(&path, Split::Train)?, find_shards(&path, Split::Val)?];
+        if let Some(both) = train_files.iter().find(|file| val_files.contains(file)) {
+            return Err(Error::Config(format!(
+                "{} would be both training and validation data; give a folder with \
+                 fineweb_train_*.bin and fineweb_val_*.bin",
+                both.display()
+            )));
+        }
+        let open = |files: &[PathBuf], what| -> Result<TokenStream> {
+            let stream = TokenStream::open(files, config.model.vocab_size)?;
             let (found, seq_len) = (stream.len(), config.seq_len());
             if found <= seq_len as u64 {
                 return Err(Error::DataTooShort { what, found, seq_len });
             }
             Ok(stream)
         };
-        let train = open(Split::Train, "training")?;
-        let val = open(Split::Val, "validation")?;
+        let train = open(&train_files, "training")?;
+        let val = open(&val_files, "validation")?;
         Ok(Self { train, val, tokenizer, bytes })
+    }
+}
+
+/// Name of the tokenizer that lies beside shards, if one does.
+pub const TOKENIZER_FILE: &str = "tokenizer.model";
+
+/// The tokenizer of a run, `None` for the built-in one: the one named, else the one beside the
+/// shards. Shards do not say which tokenizer made them, so there is no guessing.
+fn tokenizer_of(config: &RunConfig) -> Result<Option<PathBuf>> {
+    let Some(folder) = &config.data.path else { return Ok(config.data.tokenizer.clone()) };
+    let beside = folder.join(TOKENIZER_FILE);
+    match &config.data.tokenizer {
+        Some(named) => Ok(Some(named.clone())),
+        None if beside.exists() => Ok(Some(beside)),
+        None => Err(Error::Config(format!(
+            "which tokenizer made the shards of {}? Name it with --tokenizer, or put it beside them \
+             as {TOKENIZER_FILE}",
+            folder.display()
+        ))),
     }
 }
 
@@ -102,12 +130,13 @@ pub fn fits(tokenizer: &Tokenizer, vocab_size: usize) -> Result<()> {
 fn make_shards(
     config: &RunConfig,
     folder: &RunFolder,
+    fresh: bool,
     tokenizer: &Tokenizer,
     built_in: BuiltIn<'_>,
 ) -> Result<PathBuf> {
     let target = folder.data();
     let whole = |name: &str| target.join(name).exists();
-    if whole(TRAIN_SHARD) && whole(VAL_SHARD) {
+    if !fresh && whole(TRAIN_SHARD) && whole(VAL_SHARD) {
         return Ok(target);
     }
     fs::create_dir_all(&target).map_err(Error::io("create", &target))?;

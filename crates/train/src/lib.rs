@@ -11,6 +11,9 @@ compile_error!(
     "token shards, checkpoints and artifacts are little-endian, and so must the host be"
 );
 
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("sizes of files and models need 64 bits");
+
 pub mod checkpoint;
 pub mod config;
 pub mod data;

@@ -44,13 +44,13 @@ pub struct Lock {
 }
 
 impl RunFolder {
-    /// Makes the folder and saves the configuration in it.
+    /// Makes the folder. It holds a run once its configuration is saved.
     ///
     /// # Errors
-    /// A folder that holds a run already, or cannot be written.
-    pub fn create(root: &Path, config: &RunConfig) -> Result<Self> {
+    /// A folder that holds a run already, or cannot be made.
+    pub fn create(root: &Path) -> Result<Self> {
         let folder = Self { root: root.to_owned() };
-        if folder.config_path().exists() {
+        if folder.holds_run() {
             return Err(Error::RunFolder {
                 path: root.to_owned(),
                 reason: format!(
@@ -60,9 +60,21 @@ impl RunFolder {
             });
         }
         fs::create_dir_all(root).map_err(Error::io("create", root))?;
-        let text = toml::to_string(config).map_err(|e| Error::Config(e.to_string()))?;
-        write_atomically(&folder.config_path(), text.as_bytes())?;
         Ok(folder)
+    }
+
+    /// Saves the configuration, which makes the folder a run that can be continued.
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
+    pub fn save_config(&self, config: &RunConfig) -> Result<()> {
+        let text = toml::to_string(config).map_err(|e| Error::Config(e.to_string()))?;
+        write_atomically(&self.config_path(), text.as_bytes())
+    }
+
+    /// Whether the folder has the configuration of a run.
+    pub fn holds_run(&self) -> bool {
+        self.config_path().exists()
     }
 
     /// Opens the folder of an earlier run and reads its configuration.
@@ -85,7 +97,7 @@ impl RunFolder {
         Ok((folder, config))
     }
 
-    /// Claims the folder for this process.
+    /// Claims the folder for this process, and removes what killed ones left half-written.
     ///
     /// # Errors
     /// [`Error::RunFolder`] while another process has it.
@@ -93,7 +105,12 @@ impl RunFolder {
         let path = self.root.join("lock");
         let file = File::create(&path).map_err(Error::io("create", &path))?;
         match file.try_lock() {
-            Ok(()) => Ok(Lock { _file: file }),
+            Ok(()) => {
+                for folder in [&self.root, &self.data(), &self.samples()] {
+                    remove_partial_files(folder)?;
+                }
+                Ok(Lock { _file: file })
+            }
             Err(TryLockError::WouldBlock) => Err(Error::RunFolder {
                 path: self.root.clone(),
                 reason: "another process is running here; wait for it to end".to_owned(),
@@ -131,12 +148,16 @@ impl RunFolder {
         self.root.join("artifact.bin")
     }
 
+    fn samples(&self) -> PathBuf {
+        self.root.join("samples")
+    }
+
     /// Keeps a sample of text.
     ///
     /// # Errors
     /// A folder that cannot be written.
     pub fn write_sample(&self, step: u64, text: &str) -> Result<()> {
-        let folder = self.root.join("samples");
+        let folder = self.samples();
         fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
         write_atomically(&folder.join(format!("step-{step:06}.txt")), text.as_bytes())
     }
@@ -169,6 +190,17 @@ impl RunFolder {
             metrics: open("metrics.jsonl", position.metrics)?,
         })
     }
+}
+
+fn remove_partial_files(folder: &Path) -> Result<()> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    for entry in entries {
+        let path = entry.map_err(Error::io("read", folder))?.path();
+        if AtomicFile::is_partial(&path) {
+            fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes a file so that it is there whole or not at all.

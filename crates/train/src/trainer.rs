@@ -52,25 +52,21 @@ pub struct Trainer<'a> {
     state: State,
     logs: Logs,
     observer: &'a mut dyn Observer,
-    /// Bits per byte before training, when this process measured it.
-    untrained: Option<Score>,
-    /// The latest validation, and the step it was made at.
-    latest: Option<(u64, Score)>,
 }
 
 impl<'a> Trainer<'a> {
-    /// Starts a run, or continues the one whose checkpoint is in the folder.
+    /// Starts a run, or continues the one whose checkpoint is in the folder, which `lock` claims.
     ///
     /// # Errors
-    /// A folder that another process uses; a checkpoint or data set that does not fit.
+    /// A folder, checkpoint or data set that does not fit.
     pub fn new(
         config: RunConfig,
         folder: RunFolder,
+        lock: Lock,
         data: Data,
         backend: &'a mut dyn Backend,
         observer: &'a mut dyn Observer,
     ) -> Result<Self> {
-        let lock = folder.lock()?;
         let params = init(&config.model, config.seed);
         let optimizer = optimizer::new(&config, &params);
         let sampler = Sampler::new(config.data.sampler);
@@ -89,8 +85,6 @@ impl<'a> Trainer<'a> {
             optimizer,
             state,
             observer,
-            untrained: None,
-            latest: None,
         };
         let backend = trainer.backend.describe();
         trainer.observer.event(Event::Started {
@@ -114,7 +108,7 @@ impl<'a> Trainer<'a> {
     pub fn run(mut self, stop: &AtomicBool) -> Result<Outcome> {
         if self.state.step == 0 {
             let score = self.validate("untrained")?;
-            self.untrained = Some(score);
+            self.state.untrained_val_bpb = Some(score.val_bpb);
         }
         while !self.over() {
             if stop.load(Ordering::Relaxed) {
@@ -133,8 +127,8 @@ impl<'a> Trainer<'a> {
             if self.over() {
                 break;
             }
-            let improved = eval && self.validate_and_compare()?;
-            if sample {
+            let improved = eval && self.validate_and_compare()?.1;
+            if sample && self.config.sample.max_tokens > 0 {
                 self.sample()?;
             }
             if save || improved {
@@ -151,22 +145,17 @@ impl<'a> Trainer<'a> {
         steps || time
     }
 
-    /// How far the run is, by whichever limit is nearer.
+    /// How far the run is: by updates where their number is limited, so that the learning rate does
+    /// not depend on the clock, else by time.
     fn position(&self) -> Position {
-        let by_steps = self.config.total_steps().map(|total| Position {
-            done: self.state.step as f64 / total as f64,
-            step: 1.0 / total as f64,
-        });
-        let by_time = self.config.stop.seconds.map(|limit| {
-            let step_ms = self.state.train_ms / (self.state.step.max(1)) as f64;
-            let ms = 1e3 * limit;
-            Position { done: (self.state.train_ms / ms).min(1.0), step: step_ms / ms }
-        });
-        [by_steps, by_time]
-            .into_iter()
-            .flatten()
-            .max_by(|a, b| a.done.total_cmp(&b.done))
-            .unwrap_or(Position { done: 0.0, step: 0.0 })
+        let step = self.state.step;
+        if let Some(total) = self.config.total_steps() {
+            return Position { done: step as f64 / total as f64, step: 1.0 / total as f64 };
+        }
+        let limit_ms = self.config.stop.seconds.map_or(f64::INFINITY, |seconds| 1e3 * seconds);
+        let done = (self.state.train_ms / limit_ms).min(1.0);
+        // Nothing is known of the first update but that it should not be lost to a rate of 0.
+        Position { done, step: if step == 0 { 1e-3 } else { done / step as f64 } }
     }
 
     fn step(&mut self) -> Result<()> {
@@ -205,15 +194,16 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// Validates and says whether it was the best so far.
-    fn validate_and_compare(&mut self) -> Result<bool> {
+    /// Validates, remembers the score, and says whether it was the best so far.
+    fn validate_and_compare(&mut self) -> Result<(Score, bool)> {
         let score = self.validate("model")?;
-        let best = self.state.best_val_bpb.is_none_or(|best| score.val_bpb < best);
+        let best = score.val_bpb.is_finite()
+            && self.state.best_val_bpb.is_none_or(|best| score.val_bpb < best);
         if best {
             self.state.best_val_bpb = Some(score.val_bpb);
         }
         self.state.val_bpb = Some(score.val_bpb);
-        Ok(best)
+        Ok((score, best))
     }
 
     fn validate(&mut self, what: &'static str) -> Result<Score> {
@@ -227,7 +217,6 @@ impl<'a> Trainer<'a> {
         let score = score(*backend, &data.val, &data.bytes, windows, &mut |done, total| {
             observer.event(Event::Validating { done, total });
         })?;
-        self.latest = Some((self.state.step, score));
         self.record_score(what, &score)?;
         Ok(score)
     }

@@ -50,7 +50,7 @@ fn config(sampler: &str) -> RunConfig {
     ] {
         layers.assign(setting).unwrap();
     }
-    layers.remove("stop");
+    layers.unset("stop");
     layers.assign("stop.steps=12").unwrap();
     layers.assign(&format!("data.sampler={sampler}")).unwrap();
     layers.resolve().unwrap()
@@ -74,15 +74,17 @@ fn session(folder: RunFolder, config: RunConfig, steps: u64) -> Result<Outcome, 
     let tokenizer =
         fs::read(aneal_testing::workspace().join("assets/default-tokenizer.model")).unwrap();
     let built_in = BuiltIn { corpus: &corpus, tokenizer: &tokenizer };
+    let lock = folder.lock()?;
     let data = Data::open(&config, &folder, built_in)?;
+    folder.save_config(&config)?;
     let mut cpu = Cpu::new(&config.model)?;
     let flag = AtomicBool::new(false);
     let mut observer = StopAfter { steps, flag: &flag };
-    Trainer::new(config, folder, data, &mut cpu, &mut observer)?.run(&flag)
+    Trainer::new(config, folder, lock, data, &mut cpu, &mut observer)?.run(&flag)
 }
 
 fn start(root: &Path, config: &RunConfig, steps: u64) -> Result<Outcome, Error> {
-    session(RunFolder::create(root, config)?, config.clone(), steps)
+    session(RunFolder::create(root)?, config.clone(), steps)
 }
 
 fn resume(root: &Path, steps: u64) -> Result<Outcome, Error> {
@@ -156,11 +158,22 @@ fn what_a_killed_process_leaves_is_cut_off_and_cleaned_up() {
     assert!(!partial.exists());
 
     // Resuming a finished run ends it again with the same result.
+    let finished = root.join("checkpoints/step-000012");
+    let aside = root.join("checkpoints/.old-step-000012");
     let again = match resume(&root, u64::MAX).unwrap() {
         Outcome::Finished(again) => *again,
         other => panic!("{other:?}"),
     };
     assert_eq!((again.val_bpb, again.artifact_bytes), (summary.val_bpb, summary.artifact_bytes));
+
+    // Killed between setting a checkpoint aside and putting its successor in its place.
+    fs::rename(&finished, &aside).unwrap();
+    let again = match resume(&root, u64::MAX).unwrap() {
+        Outcome::Finished(again) => *again,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((again.steps, again.val_bpb), (12, summary.val_bpb));
+    assert!(finished.exists() && !aside.exists());
 
     let (model, params) = Artifact::read(&root.join("artifact.bin")).unwrap().unpack(None).unwrap();
     assert_eq!(model, config.model);
@@ -245,7 +258,7 @@ fn a_folder_that_cannot_be_written_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
-    let message = RunFolder::create(&file.join("run"), &config("stream")).unwrap_err().to_string();
+    let message = RunFolder::create(&file.join("run")).unwrap_err().to_string();
     assert!(message.contains("cannot create"), "{message}");
 }
 

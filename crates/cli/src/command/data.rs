@@ -106,7 +106,14 @@ fn tokenize(args: &Tokenize, json: bool) -> anyhow::Result<()> {
         .with_context(|| format!("cannot create {}", args.output.display()))?;
     let [train, val] =
         corpus::write_shards(&documents, &tokenizer, &args.output, args.val_percent)?;
-    result(json, &json!({ "train": train, "val": val }), || {
+    // Shards do not say which tokenizer made them; one beside them does.
+    let model = match &args.tokenizer {
+        Some(path) => std::fs::read(path)?,
+        None => built_in::assets().tokenizer.to_vec(),
+    };
+    let beside = args.output.join(aneal_train::data::TOKENIZER_FILE);
+    aneal_train::run_folder::write_atomically(&beside, &model)?;
+    result(json, &json!({ "train": train, "val": val, "tokenizer": beside }), || {
         [train.clone(), val.clone()]
             .map(|shard| {
                 format!(

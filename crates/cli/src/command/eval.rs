@@ -15,14 +15,14 @@ pub(crate) struct Args {
     model: ModelArgs,
     #[command(flatten)]
     score: ScoreArgs,
-    /// Targets scored a window; the window's length gives disjoint windows
-    #[arg(long, value_name = "N", default_value_t = 64)]
-    stride: usize,
+    /// Targets scored a window; the window's length gives disjoint windows [default: 64]
+    #[arg(long, value_name = "N")]
+    stride: Option<usize>,
 }
 
 pub(crate) fn run(args: &Args, json: bool) -> anyhow::Result<Done> {
     let source = args.model.read()?;
-    let mut evaluation = Evaluation::new(&source, &args.score, Some(args.stride))?;
+    let mut evaluation = Evaluation::new(&source, &args.score, args.stride, Some(64))?;
     let score = evaluation.score(&source.params)?;
     let object = json!({
         "val_loss": score.val_loss,

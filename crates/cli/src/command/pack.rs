@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Args, json: bool) -> anyhow::Result<Done> {
     let scheme = if args.reference_floor { QuantScheme::Reference } else { QuantScheme::PerRow };
     let mut evaluation = match args.no_score {
         true => None,
-        false => Some(Evaluation::new(&source, &args.score, args.stride)?),
+        false => Some(Evaluation::new(&source, &args.score, args.stride, None)?),
     };
     let sizes = Artifact::pack(&source.config, &source.params, scheme)?.write(&args.output)?;
     note(&sizes.to_string());

@@ -9,7 +9,7 @@ use aneal_model::Backend;
 use aneal_model::cpu::Cpu;
 use aneal_train::config::{Layers, RunConfig};
 use aneal_train::data::Data;
-use aneal_train::run_folder::RunFolder;
+use aneal_train::run_folder::{Lock, RunFolder};
 use aneal_train::{Outcome, Summary, Trainer};
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
@@ -30,10 +30,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", conflicts_with = "preset")]
     config: Option<PathBuf>,
     /// Continue the run in this folder exactly where its newest checkpoint left off
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["preset", "config", "out", "set"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["preset", "config", "out", "set", "data",
+          "text", "separator", "tokenizer", "tokens", "steps", "seconds", "seed"])]
     resume: Option<PathBuf>,
     /// Folder with training and validation shards
-    #[arg(long, env = "DATA_PATH", value_name = "DIR", conflicts_with = "text")]
+    #[arg(long, value_name = "DIR", conflicts_with = "text")]
     data: Option<PathBuf>,
     /// Text files to train on; the last documents are held out for validation
     #[arg(long, value_name = "FILE", num_args = 1..)]
@@ -41,8 +42,8 @@ pub(crate) struct Args {
     /// What separates the documents of a text file
     #[arg(long, value_enum, requires = "text")]
     separator: Option<Separator>,
-    /// SentencePiece model [default: the built-in one]
-    #[arg(long, env = "TOKENIZER_PATH", value_name = "MODEL")]
+    /// SentencePiece model [default: tokenizer.model beside the shards, or the built-in one for text]
+    #[arg(long, value_name = "MODEL")]
     tokenizer: Option<PathBuf>,
     /// What computes
     #[arg(long, value_enum, default_value_t = BackendKind::Auto)]
@@ -51,17 +52,17 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N")]
     tokens: Option<u64>,
     /// Stop after so many updates
-    #[arg(long, env = "ITERATIONS", value_name = "N")]
+    #[arg(long, value_name = "N")]
     steps: Option<u64>,
     /// Stop after so many seconds of updates
-    #[arg(long, env = "MAX_WALLCLOCK_SECONDS", value_name = "S")]
+    #[arg(long, value_name = "S")]
     seconds: Option<f64>,
     /// The run folder [default: runs/NAME-DATE]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Decides initial weights, data order and samples
-    #[arg(long, env = "SEED", value_name = "N")]
-    seed: Option<u64>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
+    seed: Option<i64>,
     /// Set any value of the configuration, for example optimizer.lr=1e-3; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -82,11 +83,12 @@ enum BackendKind {
 }
 
 pub(crate) fn run(args: Args, json: bool) -> anyhow::Result<Done> {
-    let (folder, config, data) = match &args.resume {
+    let (folder, lock, config, data) = match &args.resume {
         Some(path) => {
             let (folder, config) = RunFolder::open(path)?;
+            let lock = folder.lock()?;
             let data = Data::open(&config, &folder, built_in::assets())?;
-            (folder, config, data)
+            (folder, lock, config, data)
         }
         None => start(&args)?,
     };
@@ -99,7 +101,7 @@ pub(crate) fn run(args: Args, json: bool) -> anyhow::Result<Done> {
     let stop = stop_on_signal()?;
     let mut progress = Progress::new();
     let backend: &mut dyn Backend = &mut backend;
-    let outcome = Trainer::new(config, folder, data, backend, &mut progress)
+    let outcome = Trainer::new(config, folder, lock, data, backend, &mut progress)
         .and_then(|trainer| trainer.run(&stop));
     progress.end();
     match outcome? {
@@ -115,15 +117,18 @@ pub(crate) fn run(args: Args, json: bool) -> anyhow::Result<Done> {
     }
 }
 
-/// Makes the run folder and opens the data. A folder whose data turns out to be no good goes away
-/// again, so that the same command works once the data is right.
-fn start(args: &Args) -> anyhow::Result<(RunFolder, RunConfig, Data)> {
+/// Makes the run folder and opens the data. A folder is only a run once its data is good, so that
+/// the same command works after the data was put right.
+fn start(args: &Args) -> anyhow::Result<(RunFolder, Lock, RunConfig, Data)> {
     let config = configure(args)?;
     let root = args.out.clone().unwrap_or_else(|| default_folder(args, &config));
     let existed = root.exists();
-    let folder = RunFolder::create(&root, &config)?;
-    match Data::open(&config, &folder, built_in::assets()) {
-        Ok(data) => Ok((folder, config, data)),
+    let folder = RunFolder::create(&root)?;
+    let lock = folder.lock()?;
+    let opened = Data::open(&config, &folder, built_in::assets())
+        .and_then(|data| folder.save_config(&config).map(|()| data));
+    match opened {
+        Ok(data) => Ok((folder, lock, config, data)),
         Err(error) => {
             if !existed {
                 std::fs::remove_dir_all(&root)
@@ -143,7 +148,7 @@ fn configure(args: &Args) -> anyhow::Result<RunConfig> {
     environment::apply(&mut layers, |name| std::env::var(name).ok())?;
     // A limit given by hand replaces the configured ones: the first one reached would end the run.
     if args.steps.is_some() || args.tokens.is_some() || args.seconds.is_some() {
-        layers.remove("stop");
+        layers.unset("stop");
     }
     let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     for (path, value) in [("stop.steps", args.steps), ("stop.tokens", args.tokens)] {
@@ -155,7 +160,7 @@ fn configure(args: &Args) -> anyhow::Result<RunConfig> {
         layers.set("stop.seconds", seconds);
     }
     if let Some(seed) = args.seed {
-        layers.set("seed", count(seed));
+        layers.set("seed", seed);
     }
     if let Some(separator) = args.separator {
         let kind: aneal_golf::documents::DocumentSeparator = separator.into();
@@ -164,7 +169,7 @@ fn configure(args: &Args) -> anyhow::Result<RunConfig> {
     for assignment in &args.set {
         layers.assign(assignment)?;
     }
-    let mut config = layers.resolve()?;
+    let mut config = layers.resolve_unchecked()?;
     if args.data.is_some() || !args.text.is_empty() {
         config.data.path.clone_from(&args.data);
         config.data.text.clone_from(&args.text);

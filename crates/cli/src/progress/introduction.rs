@@ -75,7 +75,7 @@ fn recipe(config: &RunConfig) -> String {
 
 fn limit(config: &RunConfig) -> String {
     let steps = config.total_steps().map(|steps| {
-        let tokens = grouped(steps * config.batch.tokens as u64);
+        let tokens = grouped(steps.saturating_mul(config.batch.tokens as u64));
         format!("{} updates = {tokens} tokens", grouped(steps))
     });
     let seconds = config.stop.seconds.map(|seconds| format!("{seconds} s of updates"));

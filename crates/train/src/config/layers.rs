@@ -53,9 +53,16 @@ impl Layers {
         }
     }
 
-    /// Takes a top-level key and everything below it away.
-    pub fn remove(&mut self, key: &str) {
-        self.table.remove(key);
+    /// Takes the value at a dotted path away, and everything below it.
+    pub fn unset(&mut self, path: &str) {
+        let (folders, key) = path.rsplit_once('.').unwrap_or(("", path));
+        let mut table = Some(&mut self.table);
+        for folder in folders.split('.').filter(|name| !name.is_empty()) {
+            table = table.and_then(|t| t.get_mut(folder)).and_then(Value::as_table_mut);
+        }
+        if let Some(table) = table {
+            table.remove(key);
+        }
     }
 
     /// The model's shape as it stands.
@@ -93,11 +100,20 @@ impl Layers {
     ///
     /// # Errors
     /// Unknown or missing keys, wrong types, values that cannot be.
-    pub fn resolve(mut self) -> Result<RunConfig> {
-        self.expand_model()?;
-        let config: RunConfig = Value::Table(self.table).try_into().map_err(invalid)?;
+    pub fn resolve(self) -> Result<RunConfig> {
+        let config = self.resolve_unchecked()?;
         config.validate()?;
         Ok(config)
+    }
+
+    /// As [`resolve`](Self::resolve), but leaves [`RunConfig::validate`] to a caller that still
+    /// changes values.
+    ///
+    /// # Errors
+    /// Unknown or missing keys, wrong types.
+    pub fn resolve_unchecked(mut self) -> Result<RunConfig> {
+        self.expand_model()?;
+        Value::Table(self.table).try_into().map_err(invalid)
     }
 
     /// Puts the sizes of `model.preset` under the other keys of `[model]`.

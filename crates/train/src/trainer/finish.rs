@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::Trainer;
-use crate::{Error, Event, Result};
+use crate::{Event, Result};
 
 /// What a finished run amounts to.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -20,7 +20,7 @@ pub struct Summary {
     pub val_bpb: f64,
     /// Bits per byte before packing.
     pub val_bpb_before: f64,
-    /// Bits per byte before training, if this process measured it.
+    /// Bits per byte before training.
     pub val_bpb_untrained: Option<f64>,
     /// Size of the artifact.
     pub artifact_bytes: u64,
@@ -38,9 +38,8 @@ pub struct Summary {
 
 impl Trainer<'_> {
     pub(super) fn finish(mut self) -> Result<Summary> {
-        self.validate_and_compare()?;
+        let (before, _) = self.validate_and_compare()?;
         self.save()?;
-        let (_, before) = self.latest.ok_or_else(|| Error::Config("nothing validated".into()))?;
         let (artifact_bytes, after) = self.pack()?;
         let sample = match self.config.sample.max_tokens {
             0 => None,
@@ -50,7 +49,7 @@ impl Trainer<'_> {
             val_loss: after.val_loss,
             val_bpb: after.val_bpb,
             val_bpb_before: before.val_bpb,
-            val_bpb_untrained: self.untrained.map(|score| score.val_bpb),
+            val_bpb_untrained: self.state.untrained_val_bpb,
             artifact_bytes,
             tokens: self.state.tokens,
             steps: self.state.step,

@@ -24,33 +24,48 @@ impl Trainer<'_> {
             self.logs.line(line)?;
         }
         self.logs.line(&"=".repeat(100))?;
-        let model = self.config.model.clone();
+        let (model, adamw) = (&self.config.model, self.config.adamw());
+        let (train, val) = (self.data.train.describe(), self.data.val.describe());
+        let folder = |path: &std::path::Path| path.parent().unwrap_or(path).display().to_string();
         let mut lines = vec![
-            format!("backend:{}", self.backend.describe()),
             format!(
                 "val_bpb:enabled tokenizer_kind=sentencepiece tokenizer_path={}",
                 self.folder.tokenizer().display()
             ),
-        ];
-        for (name, stream) in [("train", &self.data.train), ("val", &self.data.val)] {
-            for shard in stream.describe() {
-                let (path, format) = (shard.path.display(), shard.format);
-                lines.push(format!("{name}_loader:{path} format:{format} tokens:{}", shard.tokens));
-            }
-        }
-        lines.extend([
+            format!("train_loader:dataset:{} train_shards:{}", folder(&train[0].path), train.len()),
+            format!(
+                "val_loader:shards pattern={} tokens:{}",
+                folder(&val[0].path),
+                self.data.val.len() - 1
+            ),
             format!("model_params:{}", model.parameters()),
             format!("world_size:1 grad_accum_steps:{}", self.config.batch.grad_accum),
             format!("attention_mode:gqa num_heads:{} num_kv_heads:{}", model.heads, model.kv_heads),
             format!(
-                "train_batch_tokens:{} train_seq_len:{} iterations:{} max_wallclock_seconds:{:.3}",
+                "tie_embeddings:True embed_lr:{} head_lr:0.0 matrix_lr:{} scalar_lr:{}",
+                adamw.embedding_lr.unwrap_or(adamw.lr),
+                adamw.lr,
+                adamw.lr
+            ),
+            format!(
+                "train_batch_tokens:{} train_seq_len:{} iterations:{} warmup_steps:0 \
+                 max_wallclock_seconds:{:.3}",
                 self.config.batch.tokens,
                 self.config.seq_len(),
                 self.config.total_steps().unwrap_or(0),
                 self.config.stop.seconds.unwrap_or(0.0)
             ),
             format!("seed:{}", self.config.seed),
-        ]);
+            format!("backend:{}", self.backend.describe()),
+        ];
+        lines.extend(train.iter().chain(&val).map(|shard| {
+            format!(
+                "shard:{} format:{} tokens:{}",
+                shard.path.display(),
+                shard.format,
+                shard.tokens
+            )
+        }));
         for line in lines {
             self.logs.line(&line)?;
         }

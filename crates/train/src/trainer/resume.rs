@@ -23,6 +23,7 @@ pub(super) fn latest(
     config: &RunConfig,
     data: &Data,
 ) -> Result<Option<Resumed>> {
+    checkpoint::recover(&folder.checkpoints())?;
     let Some((_, path)) = checkpoint::list(&folder.checkpoints())?.pop() else { return Ok(None) };
     let state = checkpoint::read_state(&path)?;
     let (model, params) = checkpoint::read_model(&path)?;
