@@ -4,7 +4,7 @@
 // The lints know `#[test]` functions as tests, but not what they call.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use aneal_golf::Error;
 use aneal_golf::tokenizer::{ByteTable, StreamDecoder, Tokenizer};
@@ -12,28 +12,14 @@ use proptest::prelude::*;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
 fn read_json<T: DeserializeOwned>(path: &Path) -> T {
     let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
 fn default_tokenizer() -> Tokenizer {
-    Tokenizer::from_file(&workspace().join("assets/default-tokenizer.model")).unwrap()
-}
-
-/// A third-party file that is not committed; `None`, with a word on stderr, where it is absent.
-fn third_party(name: &str) -> Option<PathBuf> {
-    let shared = std::env::var_os("ANEAL_SHARED").map(PathBuf::from);
-    let path = shared.unwrap_or_else(|| workspace().join("../shared")).join("data").join(name);
-    if !path.exists() {
-        eprintln!("skipped: {} absent", path.display());
-        return None;
-    }
-    Some(path)
+    Tokenizer::from_file(&aneal_testing::workspace().join("assets/default-tokenizer.model"))
+        .unwrap()
 }
 
 fn stream_decode(tokenizer: &Tokenizer, ids: &[u32]) -> String {
@@ -50,7 +36,7 @@ struct Vectors {
 }
 
 fn check_vectors(tokenizer: &Tokenizer, name: &str) {
-    let path = workspace().join(format!("fixtures/tokenizer/{name}-vectors.json"));
+    let path = aneal_testing::workspace().join(format!("fixtures/tokenizer/{name}-vectors.json"));
     let vectors: Vectors = read_json(&path);
     assert!(vectors.encode.len() > 300 && vectors.decode.len() > 100);
     for (text, ids, decoded) in &vectors.encode {
@@ -72,7 +58,7 @@ fn the_built_in_model_equals_the_official_library() {
 #[test]
 fn other_options_equal_the_official_library() {
     for name in ["symbols", "spaces"] {
-        let path = workspace().join(format!("fixtures/tokenizer/{name}.model"));
+        let path = aneal_testing::workspace().join(format!("fixtures/tokenizer/{name}.model"));
         check_vectors(&Tokenizer::from_file(&path).unwrap(), name);
     }
 }
@@ -111,8 +97,8 @@ fn the_challenge_s_golden_vectors_are_met() {
         ids: Vec<u32>,
         decoded: String,
     }
-    let Some(model) = third_party("golf_fineweb_1024_bpe.model") else { return };
-    let Some(golden) = third_party("sp1024_golden_vectors.json") else { return };
+    let Some(model) = aneal_testing::third_party("golf_fineweb_1024_bpe.model") else { return };
+    let Some(golden) = aneal_testing::third_party("sp1024_golden_vectors.json") else { return };
     let tokenizer = Tokenizer::from_file(&model).unwrap();
     let golden: Golden = read_json(&golden);
     assert_eq!(golden.vectors.len(), 39);
@@ -128,8 +114,8 @@ fn the_challenge_s_first_validation_tokens_come_back() {
     struct Window {
         tokens: Vec<u32>,
     }
-    let Some(model) = third_party("golf_fineweb_1024_bpe.model") else { return };
-    let Some(window) = third_party("val_first_1025_tokens.json") else { return };
+    let Some(model) = aneal_testing::third_party("golf_fineweb_1024_bpe.model") else { return };
+    let Some(window) = aneal_testing::third_party("val_first_1025_tokens.json") else { return };
     let tokenizer = Tokenizer::from_file(&model).unwrap();
     let Window { tokens } = read_json(&window);
     assert_eq!(tokens.len(), 1025);
@@ -151,8 +137,8 @@ fn the_challenge_s_first_validation_tokens_come_back() {
 
 #[test]
 fn the_challenge_s_byte_table_is_met() {
-    let Some(model) = third_party("golf_fineweb_1024_bpe.model") else { return };
-    let Some(pieces) = third_party("sp1024_pieces.tsv") else { return };
+    let Some(model) = aneal_testing::third_party("golf_fineweb_1024_bpe.model") else { return };
+    let Some(pieces) = aneal_testing::third_party("sp1024_pieces.tsv") else { return };
     let tokenizer = Tokenizer::from_file(&model).unwrap();
     let table = ByteTable::new(&tokenizer, 1024).unwrap();
     assert_eq!(table.base_bytes().iter().sum::<u32>(), 2330);
@@ -173,7 +159,7 @@ fn the_challenge_s_byte_table_is_met() {
 }
 
 fn small_model() -> Vec<u8> {
-    std::fs::read(workspace().join("fixtures/tokenizer/spaces.model")).unwrap()
+    std::fs::read(aneal_testing::workspace().join("fixtures/tokenizer/spaces.model")).unwrap()
 }
 
 #[test]
