@@ -15,7 +15,10 @@ pub fn forward(y: &mut [f32], inv_rms: &mut [f32], x: &[f32], w: &[f32], eps: f3
     y.par_chunks_mut(ROWS * d)
         .zip(inv_rms.par_chunks_mut(ROWS))
         .zip(x.par_chunks(ROWS * d))
-        .for_each(|((y, inv_rms), x)| forward_rows(level, y, inv_rms, x, w, eps));
+        .for_each(|((y, inv_rms), x)| {
+            inv_rms_rows(level, inv_rms, x, eps);
+            apply_rows(level, y, x, w, inv_rms);
+        });
 }
 
 /// `y[T, D]` again, from the `inv_rms[T]` that [`forward`] left.
@@ -80,14 +83,10 @@ fn square_sum(x: &[f32]) -> f32 {
 }
 
 row_kernel! {
-    fn forward_rows(level: Level, y: &mut [f32], inv_rms: &mut [f32], x: &[f32], w: &[f32], eps: f32) {
-        let d = w.len();
-        for ((y, x), inv) in y.chunks_exact_mut(d).zip(x.chunks_exact(d)).zip(inv_rms) {
-            let mean = square_sum(x) / d as f32;
-            *inv = 1.0 / (mean + eps).sqrt();
-            for ((y, &x), &w) in y.iter_mut().zip(x).zip(w) {
-                *y = x * *inv * w;
-            }
+    fn inv_rms_rows(level: Level, inv_rms: &mut [f32], x: &[f32], eps: f32) {
+        let d = x.len() / inv_rms.len();
+        for (inv, x) in inv_rms.iter_mut().zip(x.chunks_exact(d)) {
+            *inv = 1.0 / (square_sum(x) / d as f32 + eps).sqrt();
         }
     }
 }
@@ -206,7 +205,8 @@ mod tests {
         assert_close("dw", &dw, &dw_ref, 3e-5 * (t as f32).sqrt());
         for &level in Level::supported() {
             let mut y_level = vec![0.0; t * d];
-            forward_rows(level, &mut y_level, &mut inv, &x, &w, EPS);
+            inv_rms_rows(level, &mut inv, &x, EPS);
+            apply_rows(level, &mut y_level, &x, &w, &inv);
             assert_close("y by level", &y_level, &y_ref, 1e-5);
             let (mut dx, mut dw) = (uniform(4, t * d), uniform(5, d));
             backward_rows(level, &mut dx, &mut dw, &dy, &x, &w, &inv_ref);
