@@ -58,7 +58,7 @@ fn main() -> ExitCode {
         Ok(Done::Interrupted) => ExitCode::from(130),
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            output::note(&format!("error: {error:#}"));
+            output::note(&format!("error: {}", output::explain(&error)));
             ExitCode::from(if is_usage(&error) { 2 } else { 1 })
         }
     }

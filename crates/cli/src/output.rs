@@ -50,6 +50,19 @@ pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == ErrorKind::BrokenPipe)
 }
 
+/// An error with its causes, leaving out those that an error above them already tells.
+pub(crate) fn explain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
 /// A number with thousands separated, for people.
 pub(crate) fn grouped(n: u64) -> String {
     let digits = n.to_string();
@@ -65,6 +78,16 @@ pub(crate) fn grouped(n: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn causes_are_told_once() {
+        let cause = std::io::Error::other("disk full");
+        let told = anyhow::Error::new(cause).context("cannot write a: disk full");
+        assert_eq!(super::explain(&told), "cannot write a: disk full");
+        let cause = std::io::Error::other("disk full");
+        let untold = anyhow::Error::new(cause).context("cannot write a");
+        assert_eq!(super::explain(&untold), "cannot write a: disk full");
+    }
+
     #[test]
     fn thousands_are_separated() {
         for (n, want) in [(0, "0"), (999, "999"), (1000, "1,000"), (21_767_680, "21,767,680")] {
