@@ -279,7 +279,7 @@ fn bad_files_exit_with_1_and_are_named() {
     ] {
         case.refused(&["eval", "--artifact", artifact], 1, expected);
     }
-    case.refused(&["generate", "--checkpoint", "readme.safetensors"], 1, "readme.safetensors");
+    case.refused(&["generate", "--checkpoint", "readme.safetensors"], 1, "not a usable");
     case.refused(&["eval", "--checkpoint", "run", "--tokenizer", "text.txt"], 1, "text.txt");
     case.refused(&["data", "tokenize", "text.txt", "-o", "shards"], 1, "not UTF-8");
     case.refused(&["data", "inspect", "truncated.bin"], 1, "truncated.bin");
