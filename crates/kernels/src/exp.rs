@@ -26,7 +26,7 @@ pub(crate) fn exp(x: f32) -> f32 {
     p = p * r + 0.5;
     p = p * r + 1.0;
     p = p * r + 1.0;
-    // The low bits of `shifted` are n; a cast would saturate, which costs more than all the rest.
+    // The low bits of `shifted` are n; a cast would saturate, which the compiler does lane by lane.
     // Two factors, since 2^n itself overflows at n = 128.
     let n = (shifted.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
     let half = n >> 1;

@@ -8,7 +8,7 @@ impl ModelConfig {
 
     /// A shape by name.
     ///
-    /// - `quickstart`: trains in about two minutes on two CPU cores.
+    /// - `quickstart`: trains in two to three minutes on two CPU cores.
     /// - `golfwide`: the model of openai/parameter-golf PR #801, 21,767,680 parameters.
     /// - `stories110m`: the llama2.c model that most public Neural Engine trainers measure.
     /// - `qwen3-0.6b`: the sizes of Qwen3 0.6B (its normalised queries and keys are not part of
