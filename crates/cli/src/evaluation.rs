@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use crate::built_in;
 use crate::output::{note, usage};
+use crate::precision::PrecisionArg;
 use crate::progress::Progress;
 use crate::source::Source;
 
@@ -34,6 +35,9 @@ pub(crate) struct ScoreArgs {
     /// Score only the first N targets
     #[arg(long, value_name = "N")]
     max_tokens: Option<u64>,
+    /// Number type of matrix operands
+    #[arg(long, value_enum, default_value_t)]
+    precision: PrecisionArg,
 }
 
 /// A model ready to be scored.
@@ -81,7 +85,7 @@ impl Evaluation {
             )));
         }
         let windows = Windows { seq_len, stride, max_tokens: args.max_tokens };
-        let backend = Cpu::new(&source.config)?;
+        let backend = Cpu::new(&source.config, args.precision.resolve())?;
         note(&format!("backend: {}", backend.describe()));
         note(&format!("windows: {seq_len} tokens, stride {stride}"));
         let bytes = ByteTable::new(&tokenizer, vocab_size)?;

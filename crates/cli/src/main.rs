@@ -10,6 +10,7 @@ mod command;
 mod environment;
 mod evaluation;
 mod output;
+mod precision;
 mod progress;
 mod source;
 

@@ -102,9 +102,11 @@ pub fn score(
     let mut plan = windows.plan(stream.len())?.peekable();
     while let Some(window) = plan.next() {
         pending.push(window);
-        // All windows of a batch have one length; only the last one may be shorter.
+        // All windows of a batch have one length and score as many targets; only the first and the
+        // last one may differ.
         let full = (pending.len() + 1) * window.len > BATCH_TOKENS;
-        if full || plan.peek().is_none_or(|next| next.len != window.len) {
+        let alike = |next: &Window| (next.len, next.scored) == (window.len, window.scored);
+        if full || !plan.peek().is_some_and(alike) {
             score_batch(backend, stream, bytes, &pending, &mut sum)?;
             pending.clear();
             progress(sum.tokens, total);
@@ -120,18 +122,18 @@ fn score_batch(
     windows: &[Window],
     sum: &mut Sum,
 ) -> Result<()> {
-    let Some(len) = windows.first().map(|window| window.len) else { return Ok(()) };
+    let Some(&Window { len, scored, .. }) = windows.first() else { return Ok(()) };
     let mut tokens = vec![0; windows.len() * (len + 1)];
     for (window, row) in windows.iter().zip(tokens.chunks_mut(len + 1)) {
         stream.read(window.start, row)?;
     }
     let batch = Batch::new(tokens, len)?;
-    let mut losses = vec![0.0; batch.targets()];
-    backend.token_losses(&batch, &mut losses)?;
-    for ((window, row), losses) in windows.iter().zip(batch.rows()).zip(losses.chunks(len)) {
-        for t in len - window.scored..len {
-            sum.nats += f64::from(losses[t]);
-            sum.bytes += bytes.target_bytes(row[t], row[t + 1]);
+    let mut losses = vec![0.0; windows.len() * scored];
+    backend.token_losses(&batch, scored, &mut losses)?;
+    for (row, losses) in batch.rows().zip(losses.chunks(scored)) {
+        for (pair, &loss) in row[len - scored..].windows(2).zip(losses) {
+            sum.nats += f64::from(loss);
+            sum.bytes += bytes.target_bytes(pair[0], pair[1]);
             sum.tokens += 1;
         }
     }

@@ -1,23 +1,30 @@
 //! Causal grouped-query attention, blockwise: no S by S matrix is kept, and blocks above the
 //! diagonal are skipped.
 //!
-//! Query head h reads key-value head h / (heads / kv_heads). A task owns one key-value head of one
+//! Queries, keys and values lie side by side, `[T, (heads + 2 kv_heads) * head_dim]`, as their common
+//! projection leaves them, positions already applied; so do their gradients. Query head h reads key-value head h / (heads / kv_heads). A task owns one key-value head of one
 //! sequence with all query heads that share it, so that dK and dV are summed by one thread in one
 //! order. The backward pass recomputes the probabilities of a block of query rows from the row's
 //! log-sum-exp (Dao et al., 2022, algorithm 2).
 
-use std::cell::RefCell;
+use std::sync::Mutex;
 
 use rayon::prelude::*;
 
+use crate::Element;
+use crate::aligned::Aligned;
 use crate::disjoint::DisjointMut;
 use crate::exp::exp;
-use crate::matmul::{Mat, MatMut, matmul_serial};
-use crate::simd::{Level, row_kernel};
+use crate::matmul::{Add, Kernel, Left, Mat, MatMut, Panels, Store, matmul_serial};
+use crate::matvec::dot;
+use crate::simd::row_kernel;
 
-pub mod reference;
+mod single;
 #[cfg(test)]
 mod tests;
+
+pub mod reference;
+pub use single::single_query;
 
 /// Query rows handled at once.
 const BLOCK: usize = 64;
@@ -53,6 +60,11 @@ impl Shape {
         self.kv_heads * self.head_dim
     }
 
+    /// Width of a row of queries, keys and values together.
+    pub fn qkv_width(&self) -> usize {
+        self.q_width() + 2 * self.kv_width()
+    }
+
     /// What scores are multiplied by: 1 / sqrt(head_dim).
     fn scale(&self) -> f32 {
         1.0 / (self.head_dim as f32).sqrt()
@@ -64,7 +76,7 @@ impl Shape {
     }
 
     #[track_caller]
-    fn check(&self, q_like: &[usize], kv_like: &[usize], lse: usize) {
+    fn check(&self, q_like: &[usize], qkv_like: &[usize], lse: usize) {
         assert!(
             self.kv_heads > 0 && self.heads.is_multiple_of(self.kv_heads),
             "attention: {} heads over {} kv_heads",
@@ -72,227 +84,312 @@ impl Shape {
             self.kv_heads
         );
         let fits = q_like.iter().all(|&n| n == self.rows() * self.q_width())
-            && kv_like.iter().all(|&n| n == self.rows() * self.kv_width())
+            && qkv_like.iter().all(|&n| n == self.rows() * self.qkv_width())
             && lse == self.lse_len();
         assert!(fits, "attention: buffers do not fit {self:?}");
     }
 }
 
-/// Inputs that both passes read: queries `[T, heads * head_dim]`, keys and values
-/// `[T, kv_heads * head_dim]`, positions already applied.
-#[derive(Clone, Copy, Debug)]
-pub struct Qkv<'a> {
-    /// Queries.
-    pub q: &'a [f32],
-    /// Keys.
-    pub k: &'a [f32],
-    /// Values.
-    pub v: &'a [f32],
+/// Memory that tasks borrow, so that a steady run allocates nothing.
+#[derive(Debug)]
+pub struct Workspace<E: Element> {
+    kernel: Kernel<E>,
+    idle: Mutex<Vec<Scratch<E>>>,
 }
 
-impl<'a> Qkv<'a> {
-    fn q(&self, shape: &Shape, task: &Task, head: usize) -> Mat<'a> {
-        task.head_of(self.q, shape, head, shape.q_width())
+impl<E: Element> Workspace<E> {
+    /// Empty, for products by `kernel`.
+    pub fn new(kernel: Kernel<E>) -> Self {
+        Self { kernel, idle: Mutex::default() }
     }
 
-    fn kv(&self, shape: &Shape, task: &Task) -> (Mat<'a>, Mat<'a>) {
-        let view = |x| task.head_of(x, shape, task.kv_head, shape.kv_width());
-        (view(self.k), view(self.v))
+    /// Runs a task with memory that no other task has meanwhile.
+    fn with<R>(&self, task: impl FnOnce(&mut Scratch<E>) -> R) -> R {
+        // A poisoned lock still guards a list of buffers whose content nobody relies on.
+        let mut idle = self.idle.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let found = idle.pop();
+        drop(idle);
+        let mut scratch = found.unwrap_or_else(|| Scratch::new(self.kernel));
+        let result = task(&mut scratch);
+        self.idle.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(scratch);
+        result
+    }
+}
+
+/// Memory of one task. "Transposed" panels have the width of a head as their inner dimension.
+#[derive(Debug)]
+struct Scratch<E: Element> {
+    keys: Panels<E>,
+    keys_transposed: Panels<E>,
+    values: Panels<E>,
+    values_transposed: Panels<E>,
+    /// Of a block of query rows.
+    block: Block<E>,
+    /// `[S, head_dim]` each.
+    dk: Aligned,
+    dv: Aligned,
+}
+
+/// Memory of one block of query rows, `[BLOCK, keys]` unless said otherwise.
+#[derive(Debug)]
+struct Block<E: Element> {
+    scores: Aligned,
+    dp: Aligned,
+    p: Aligned,
+    ds: Aligned,
+    p_panels: Panels<E>,
+    ds_panels: Panels<E>,
+    /// `[BLOCK, head_dim]` each.
+    q_panels: Panels<E>,
+    dout_panels: Panels<E>,
+}
+
+impl<E: Element> Scratch<E> {
+    fn new(kernel: Kernel<E>) -> Self {
+        let panels = || Panels::new(kernel);
+        Self {
+            keys: panels(),
+            keys_transposed: panels(),
+            values: panels(),
+            values_transposed: panels(),
+            block: Block {
+                scores: Aligned::default(),
+                dp: Aligned::default(),
+                p: Aligned::default(),
+                ds: Aligned::default(),
+                p_panels: panels(),
+                ds_panels: panels(),
+                q_panels: panels(),
+                dout_panels: panels(),
+            },
+            dk: Aligned::default(),
+            dv: Aligned::default(),
+        }
     }
 }
 
 /// One sequence and one key-value head.
 #[derive(Clone, Copy)]
-struct Task {
+struct Task<'a> {
+    shape: &'a Shape,
     sequence: usize,
     kv_head: usize,
 }
 
-impl Task {
-    fn new(shape: &Shape, index: usize) -> Self {
-        Self { sequence: index / shape.kv_heads, kv_head: index % shape.kv_heads }
+impl<'a> Task<'a> {
+    /// All of them; each is independent of the others.
+    fn all(shape: &'a Shape) -> impl IndexedParallelIterator<Item = Task<'a>> {
+        (0..shape.batch * shape.kv_heads).into_par_iter().map(move |index| Task {
+            shape,
+            sequence: index / shape.kv_heads,
+            kv_head: index % shape.kv_heads,
+        })
     }
 
-    fn heads(&self, shape: &Shape) -> std::ops::Range<usize> {
-        let group = shape.heads / shape.kv_heads;
+    /// The query heads that read this key-value head.
+    fn heads(&self) -> std::ops::Range<usize> {
+        let group = self.shape.heads / self.shape.kv_heads;
         self.kv_head * group..(self.kv_head + 1) * group
     }
 
-    /// Where this sequence's part of head `head` starts in a buffer with rows of `width`.
-    fn offset(&self, shape: &Shape, head: usize, width: usize) -> usize {
-        self.sequence * shape.seq_len * width + head * shape.head_dim
+    /// First column of this task's keys and of its values.
+    fn kv_columns(&self) -> [usize; 2] {
+        let keys = self.shape.q_width() + self.kv_head * self.shape.head_dim;
+        [keys, keys + self.shape.kv_width()]
     }
 
-    fn head_of<'a>(&self, x: &'a [f32], shape: &Shape, head: usize, width: usize) -> Mat<'a> {
-        let start = self.offset(shape, head, width);
-        Mat::strided(&x[start..], shape.seq_len, shape.head_dim, width)
+    /// Where column `column` of row `row` of this sequence lies in a buffer with rows of `width`.
+    fn offset(&self, row: usize, column: usize, width: usize) -> usize {
+        (self.sequence * self.shape.seq_len + row) * width + column
     }
 
-    fn lse_start(&self, shape: &Shape, head: usize) -> usize {
-        (self.sequence * shape.heads + head) * shape.seq_len
+    /// `[S, head_dim]` from column `column` on, of a buffer with rows of `width`.
+    fn head<'b, E: Element>(&self, x: &'b [E], column: usize, width: usize) -> Mat<'b, E> {
+        let Shape { seq_len, head_dim, .. } = *self.shape;
+        Mat::strided(&x[self.offset(0, column, width)..], seq_len, head_dim, width)
+    }
+
+    fn lse_start(&self, head: usize) -> usize {
+        (self.sequence * self.shape.heads + head) * self.shape.seq_len
     }
 }
 
 /// `out[T, heads * head_dim]` and `lse[B, heads, S]`, the log of each row's softmax denominator.
-pub fn forward(out: &mut [f32], lse: &mut [f32], qkv: Qkv<'_>, shape: &Shape) {
-    shape.check(&[out.len(), qkv.q.len()], &[qkv.k.len(), qkv.v.len()], lse.len());
-    let level = Level::best();
-    let (out, lse) = (DisjointMut::new(out), DisjointMut::new(lse));
-    (0..shape.batch * shape.kv_heads).into_par_iter().for_each(|index| {
-        let task = Task::new(shape, index);
-        let (k, v) = qkv.kv(shape, &task);
-        for head in task.heads(shape) {
-            let q = qkv.q(shape, &task, head);
-            let (s, hd, width) = (shape.seq_len, shape.head_dim, shape.q_width());
-            // SAFETY: no other task has this sequence and head.
-            let mut lse = unsafe { lse.view(task.lse_start(shape, head), 1, s, s) };
-            let lse = lse.row_mut(0);
-            for start in (0..s).step_by(BLOCK) {
-                let end = (start + BLOCK).min(s);
-                let offset = task.offset(shape, head, width) + start * width;
-                // SAFETY: no other task has this sequence and head.
-                let out = unsafe { out.view(offset, end - start, hd, width) };
-                with_scratch(|scratch| {
-                    let p = scratch.block(0, end - start, end);
-                    scores(p, q.rows_of(start..end), k.rows_of(0..end), shape.scale());
-                    softmax_rows(level, p, end, start, &mut lse[start..end]);
-                    let p = Mat::new(p, end - start, end);
-                    matmul_serial(out, 0.0, 1.0, p, v.rows_of(0..end));
-                });
-            }
-        }
-    });
-}
-
-/// What [`backward`] writes: overwritten, not accumulated. Shapes as in [`Qkv`].
-#[derive(Debug)]
-pub struct QkvGrads<'a> {
-    /// Gradient of the queries.
-    pub dq: &'a mut [f32],
-    /// Gradient of the keys.
-    pub dk: &'a mut [f32],
-    /// Gradient of the values.
-    pub dv: &'a mut [f32],
-}
-
-/// The gradients of q, k, v from `dout[T, heads * head_dim]`, with `out` and `lse` as
-/// [`forward`] left them.
-pub fn backward(
-    grads: QkvGrads<'_>,
-    dout: &[f32],
-    out: &[f32],
-    lse: &[f32],
-    qkv: Qkv<'_>,
+pub fn forward<E: Element>(
+    out: &mut [E],
+    lse: &mut [f32],
+    qkv: &[E],
     shape: &Shape,
+    workspace: &Workspace<E>,
 ) {
-    let QkvGrads { dq, dk, dv } = grads;
-    shape.check(
-        &[dout.len(), out.len(), qkv.q.len(), dq.len()],
-        &[qkv.k.len(), qkv.v.len(), dk.len(), dv.len()],
-        lse.len(),
-    );
-    let level = Level::best();
-    let (dq, dk, dv) = (DisjointMut::new(dq), DisjointMut::new(dk), DisjointMut::new(dv));
-    (0..shape.batch * shape.kv_heads).into_par_iter().for_each(|index| {
-        let task = Task::new(shape, index);
-        let (k, v) = qkv.kv(shape, &task);
-        let (s, hd) = (shape.seq_len, shape.head_dim);
-        let (width, kv_width) = (shape.q_width(), shape.kv_width());
-        let kv_offset = task.offset(shape, task.kv_head, kv_width);
-        // SAFETY: no other task has this sequence and key-value head.
-        let mut dk = unsafe { dk.view(kv_offset, s, hd, kv_width) };
-        // SAFETY: as above.
-        let mut dv = unsafe { dv.view(kv_offset, s, hd, kv_width) };
-        for row in 0..s {
-            dk.row_mut(row).fill(0.0);
-            dv.row_mut(row).fill(0.0);
-        }
-        for head in task.heads(shape) {
-            let q = qkv.q(shape, &task, head);
-            let dout = task.head_of(dout, shape, head, width);
-            let out = task.head_of(out, shape, head, width);
-            let lse = &lse[task.lse_start(shape, head)..][..s];
-            for start in (0..s).step_by(BLOCK) {
-                let end = (start + BLOCK).min(s);
-                let (q, dout) = (q.rows_of(start..end), dout.rows_of(start..end));
-                let (k, v) = (k.rows_of(0..end), v.rows_of(0..end));
-                let offset = task.offset(shape, head, width) + start * width;
+    shape.check(&[out.len()], &[qkv.len()], lse.len());
+    let (out, lse) = (DisjointMut::new(out), DisjointMut::new(lse));
+    let Shape { seq_len, head_dim, .. } = *shape;
+    let (width, qkv_width) = (shape.q_width(), shape.qkv_width());
+    let level = workspace.kernel.level();
+    Task::all(shape).for_each(|task| {
+        workspace.with(|scratch| {
+            let Scratch { keys_transposed, values, block, .. } = scratch;
+            let [keys_at, values_at] = task.kv_columns();
+            keys_transposed.pack_serial(task.head(qkv, keys_at, qkv_width).t());
+            values.pack_serial(task.head(qkv, values_at, qkv_width));
+            for head in task.heads() {
+                let q = task.head(qkv, head * head_dim, qkv_width);
                 // SAFETY: no other task has this sequence and head.
-                let dq = unsafe { dq.view(offset, end - start, hd, width) };
-                with_scratch(|scratch| {
-                    let rows = end - start;
-                    let [p, dp] = scratch.blocks(rows, end);
-                    scores(p, q, k, shape.scale());
-                    matmul_serial(MatMut::new(dp, rows, end), 0.0, 1.0, dout, v.t());
-                    for i in 0..rows {
-                        let delta = dot(dout, i, out, start + i);
-                        let row = i * end..(i + 1) * end;
-                        let visible = start + i + 1;
-                        let (p, dp) = (&mut p[row.clone()], &mut dp[row]);
-                        softmax_backward_row(level, p, dp, visible, lse[start + i], delta);
-                    }
-                    let (p, ds) = (Mat::new(p, rows, end), Mat::new(dp, rows, end));
-                    matmul_serial(dq, 0.0, shape.scale(), ds, k);
-                    matmul_serial(dk.top(end), 1.0, shape.scale(), ds.t(), q);
-                    matmul_serial(dv.top(end), 1.0, 1.0, p.t(), dout);
-                });
+                let mut lse = unsafe { lse.view(task.lse_start(head), 1, seq_len, seq_len) };
+                let lse = lse.row_mut(0);
+                for start in (0..seq_len).step_by(BLOCK) {
+                    let end = (start + BLOCK).min(seq_len);
+                    let (rows, stride) = (end - start, end.next_multiple_of(E::PER_UNIT));
+                    let scores = block.scores.first::<f32>(rows * end);
+                    let p = block.p.first::<E>(rows * stride);
+                    let q = Left::rows(q.rows_of(start..end));
+                    let keys = keys_transposed.view().upper_left(head_dim, end);
+                    let sums = MatMut::new(scores, rows, end);
+                    matmul_serial(q, keys, Store { out: sums, scale: shape.scale() });
+                    softmax_rows(level, p, scores, end, start, &mut lse[start..end]);
+                    let offset = task.offset(start, head * head_dim, width);
+                    // SAFETY: as above.
+                    let out = unsafe { out.view(offset, rows, head_dim, width) };
+                    let p = Left::rows(Mat::new(p, rows, stride));
+                    let values = values.view().upper_left(end, head_dim);
+                    matmul_serial(p, values, Store { out, scale: 1.0 });
+                }
             }
-        }
+        });
     });
 }
 
-/// Attention of one token over all cached ones: `out[heads * head_dim]` from `q` of the same width
-/// and `keys`, `values` `[n, kv_heads * head_dim]`.
-///
-/// Serial: generation is bound by reading weights, not by this.
-pub fn single_query(
-    out: &mut [f32],
-    q: &[f32],
-    keys: &[f32],
-    values: &[f32],
-    kv_heads: usize,
-    head_dim: usize,
+/// What [`backward`] reads.
+#[derive(Clone, Copy, Debug)]
+pub struct Backward<'a, E> {
+    /// `[T, heads * head_dim]`, the gradient of `out`.
+    pub dout: &'a [E],
+    /// `[T, heads * head_dim]`, as [`forward`] left it.
+    pub out: &'a [E],
+    /// `[B, heads, S]`, as [`forward`] left it.
+    pub lse: &'a [f32],
+    /// As [`forward`] took it.
+    pub qkv: &'a [E],
+}
+
+/// The gradient of queries, keys and values; overwritten, not accumulated.
+pub fn backward<E: Element>(
+    dqkv: &mut [E],
+    input: Backward<'_, E>,
+    shape: &Shape,
+    workspace: &Workspace<E>,
 ) {
-    let kv_width = kv_heads * head_dim;
-    let (n, heads) = (keys.len() / kv_width, q.len() / head_dim);
-    assert!(n > 0 && keys.len() == n * kv_width && values.len() == keys.len(), "attention: cache");
-    assert!(q.len() == heads * head_dim && out.len() == q.len(), "attention: one query");
-    let group = heads / kv_heads;
-    let scale = 1.0 / (head_dim as f32).sqrt();
-    let mut p = vec![0.0; n];
-    for (h, (out, q)) in out.chunks_mut(head_dim).zip(q.chunks(head_dim)).enumerate() {
-        let start = h / group * head_dim;
-        let columns = |x: &[f32]| start..x.len() - (kv_width - start - head_dim);
-        let view = |x| Mat::strided(x, n, head_dim, kv_width);
-        let (k, v) = (view(&keys[columns(keys)]), view(&values[columns(values)]));
-        scores(&mut p, Mat::new(q, 1, head_dim), k, scale);
-        softmax_rows(Level::best(), &mut p, n, n - 1, &mut [0.0]);
-        matmul_serial(MatMut::new(out, 1, head_dim), 0.0, 1.0, Mat::new(&p, 1, n), v);
+    let Backward { dout, out, lse, qkv } = input;
+    shape.check(&[dout.len(), out.len()], &[qkv.len(), dqkv.len()], lse.len());
+    let dqkv = DisjointMut::new(dqkv);
+    let Shape { seq_len, head_dim, .. } = *shape;
+    let (width, qkv_width) = (shape.q_width(), shape.qkv_width());
+    let level = workspace.kernel.level();
+    Task::all(shape).for_each(|task| {
+        workspace.with(|scratch| {
+            let [keys_at, values_at] = task.kv_columns();
+            scratch.pack(task.head(qkv, keys_at, qkv_width), task.head(qkv, values_at, qkv_width));
+            let Scratch { keys, keys_transposed, values_transposed, block, dk, dv, .. } = scratch;
+            let [dk, dv] = [dk, dv].map(|sums| sums.first::<f32>(seq_len * head_dim));
+            dk.fill(0.0);
+            dv.fill(0.0);
+            for head in task.heads() {
+                let q = task.head(qkv, head * head_dim, qkv_width);
+                let dout = task.head(dout, head * head_dim, width);
+                let out = task.head(out, head * head_dim, width);
+                let lse = &lse[task.lse_start(head)..][..seq_len];
+                for start in (0..seq_len).step_by(BLOCK) {
+                    let end = (start + BLOCK).min(seq_len);
+                    let rows = start..end;
+                    let (q, dout) = (q.rows_of(rows.clone()), dout.rows_of(rows.clone()));
+                    let out = out.rows_of(rows.clone());
+                    let keys_t = keys_transposed.view().upper_left(head_dim, end);
+                    let values_t = values_transposed.view().upper_left(head_dim, end);
+                    let stride = end.next_multiple_of(E::PER_UNIT);
+
+                    let Block { scores, dp, p, ds, p_panels, ds_panels, q_panels, dout_panels } =
+                        &mut *block;
+                    let scores = scores.first::<f32>(rows.len() * end);
+                    let sums = MatMut::new(scores, rows.len(), end);
+                    let scale = shape.scale();
+                    matmul_serial(Left::rows(q), keys_t, Store { out: sums, scale });
+                    let dp = dp.first::<f32>(rows.len() * end);
+                    let sums = MatMut::new(dp, rows.len(), end);
+                    matmul_serial(Left::rows(dout), values_t, Store { out: sums, scale: 1.0 });
+                    let p = p.first::<E>(rows.len() * stride);
+                    let ds = ds.first::<E>(rows.len() * stride);
+                    let inputs = Probabilities { scores, dp, lse: &lse[rows.clone()], dout, out };
+                    softmax_backward_rows(level, p, ds, end, start, inputs);
+
+                    let [p, ds] = [&*p, &*ds].map(|x| Mat::new(x, rows.len(), stride));
+                    p_panels.pack_serial(p.cols_of(0..end));
+                    ds_panels.pack_serial(ds.cols_of(0..end));
+                    q_panels.pack_serial(q);
+                    dout_panels.pack_serial(dout);
+                    let offset = task.offset(start, head * head_dim, qkv_width);
+                    // SAFETY: no other task has this sequence and head.
+                    let dq = unsafe { dqkv.view(offset, rows.len(), head_dim, qkv_width) };
+                    let keys = keys.view().upper_left(end, head_dim);
+                    matmul_serial(Left::rows(ds), keys, Store { out: dq, scale });
+                    let dk = MatMut::new(&mut dk[..end * head_dim], end, head_dim);
+                    let ds = Left::transposed(ds_panels.view());
+                    matmul_serial(ds, q_panels.view(), Add { out: dk, scale });
+                    let dv = MatMut::new(&mut dv[..end * head_dim], end, head_dim);
+                    let p = Left::transposed(p_panels.view());
+                    matmul_serial(p, dout_panels.view(), Add { out: dv, scale: 1.0 });
+                }
+            }
+            for (sums, column) in [(dk, keys_at), (dv, values_at)] {
+                let offset = task.offset(0, column, qkv_width);
+                // SAFETY: no other task has this sequence and key-value head.
+                let mut out = unsafe { dqkv.view(offset, seq_len, head_dim, qkv_width) };
+                for (row, sums) in sums.chunks_exact(head_dim).enumerate() {
+                    crate::element::convert(level, out.row_mut(row), sums);
+                }
+            }
+        });
+    });
+}
+
+impl<E: Element> Scratch<E> {
+    /// Keys and values, `[S, head_dim]`, both ways.
+    fn pack(&mut self, keys: Mat<'_, E>, values: Mat<'_, E>) {
+        self.keys.pack_serial(keys);
+        self.keys_transposed.pack_serial(keys.t());
+        self.values_transposed.pack_serial(values.t());
     }
 }
 
-/// `p = scale q k^T`.
-fn scores(p: &mut [f32], q: Mat<'_>, k: Mat<'_>, scale: f32) {
-    matmul_serial(MatMut::new(p, q.rows(), k.rows()), 0.0, scale, q, k.t());
-}
-
-fn dot(a: Mat<'_>, i: usize, b: Mat<'_>, j: usize) -> f32 {
-    (0..a.cols()).map(|c| a.at(i, c) * b.at(j, c)).sum()
-}
-
 row_kernel! {
-    /// Softmax of the visible part of each row of `p[rows, width]`, zeros behind it. Row i is query
-    /// `first + i` and sees keys up to and including itself.
-    fn softmax_rows(level: Level, p: &mut [f32], width: usize, first: usize, lse: &mut [f32]) {
-        for (i, (row, lse)) in p.chunks_exact_mut(width).zip(lse).enumerate() {
-            let (visible, hidden) = row.split_at_mut(first + i + 1);
-            hidden.fill(0.0);
-            let mut max = f32::NEG_INFINITY;
-            for &x in visible.iter() {
-                max = if x > max { x } else { max };
-            }
-            let mut lanes = [0.0_f32; 16];
+    /// Softmax of the visible part of each row of `scores[rows, width]`; `p[rows, width]`, rows
+    /// rounded up to whole units, is zero behind it. Row i is query `first + i` and sees keys up to
+    /// and including itself.
+    fn softmax_rows<E: Element>(
+        level: Level,
+        p: &mut [E],
+        scores: &mut [f32],
+        width: usize,
+        first: usize,
+        lse: &mut [f32],
+    ) {
+        let rows = p.chunks_exact_mut(width.next_multiple_of(E::PER_UNIT));
+        for (i, ((p, scores), lse)) in rows.zip(scores.chunks_exact_mut(width)).zip(lse).enumerate() {
+            let (visible, _) = scores.split_at_mut(first + i + 1);
+            let (p, hidden) = p.split_at_mut(visible.len());
+            hidden.fill(E::zeroed());
+            let mut tops = [f32::NEG_INFINITY; 16];
             let (groups, rest) = visible.as_chunks_mut::<16>();
+            for group in groups.iter() {
+                for (top, &x) in tops.iter_mut().zip(group) {
+                    *top = if x > *top { x } else { *top };
+                }
+            }
+            for (top, &x) in tops.iter_mut().zip(rest.iter()) {
+                *top = if x > *top { x } else { *top };
+            }
+            let max = tops.iter().fold(f32::NEG_INFINITY, |a, &b| if b > a { b } else { a });
+            let mut lanes = [0.0_f32; 16];
             for group in groups {
                 for (lane, x) in lanes.iter_mut().zip(group) {
                     *x = exp(*x - max);
@@ -305,53 +402,54 @@ row_kernel! {
             }
             let sum: f32 = lanes.iter().sum();
             let inverse = 1.0 / sum;
-            for x in visible {
-                *x *= inverse;
+            for (p, x) in p.iter_mut().zip(visible) {
+                *p = E::from_f32(*x * inverse);
             }
             *lse = max + sum.ln();
         }
     }
 }
 
+/// What [`softmax_backward_rows`] reads of a block of query rows.
+#[derive(Clone, Copy)]
+struct Probabilities<'a, E> {
+    /// `[rows, width]`
+    scores: &'a [f32],
+    /// `[rows, width]`, the gradient of the probabilities.
+    dp: &'a [f32],
+    /// `[rows]`
+    lse: &'a [f32],
+    /// `[rows, head_dim]` each.
+    dout: Mat<'a, E>,
+    out: Mat<'a, E>,
+}
+
 row_kernel! {
-    /// Turns a row of scores into probabilities and `dp` into the gradient of the scores,
-    /// p (dp - delta); both are zero from `visible` on.
-    fn softmax_backward_row(level: Level, p: &mut [f32], dp: &mut [f32], visible: usize, lse: f32, delta: f32) {
-        let (p, p_hidden) = p.split_at_mut(visible);
-        let (dp, dp_hidden) = dp.split_at_mut(visible);
-        p_hidden.fill(0.0);
-        dp_hidden.fill(0.0);
-        for (p, dp) in p.iter_mut().zip(dp) {
-            *p = exp(*p - lse);
-            *dp = *p * (*dp - delta);
+    /// The probabilities `p` and the gradient of the scores, p (dp - delta) with delta = dout . out;
+    /// rows as in [`softmax_rows`].
+    fn softmax_backward_rows<E: Element>(
+        level: Level,
+        p: &mut [E],
+        ds: &mut [E],
+        width: usize,
+        first: usize,
+        input: Probabilities<'_, E>,
+    ) {
+        let stride = width.next_multiple_of(E::PER_UNIT);
+        let rows = p.chunks_exact_mut(stride).zip(ds.chunks_exact_mut(stride));
+        let inputs = input.scores.chunks_exact(width).zip(input.dp.chunks_exact(width));
+        for (i, ((p, ds), (scores, dp))) in rows.zip(inputs).enumerate() {
+            let (visible, lse) = (first + i + 1, input.lse[i]);
+            let delta = dot(input.dout.row(i), input.out.row(i));
+            let (p, p_hidden) = p.split_at_mut(visible);
+            let (ds, ds_hidden) = ds.split_at_mut(visible);
+            p_hidden.fill(E::zeroed());
+            ds_hidden.fill(E::zeroed());
+            for ((p, ds), (score, dp)) in p.iter_mut().zip(ds).zip(scores.iter().zip(dp)) {
+                let probability = exp(score - lse);
+                *p = E::from_f32(probability);
+                *ds = E::from_f32(probability * (dp - delta));
+            }
         }
     }
-}
-
-/// Two score blocks that a thread keeps between tasks.
-#[derive(Default)]
-struct Scratch([Vec<f32>; 2]);
-
-impl Scratch {
-    fn block(&mut self, which: usize, rows: usize, cols: usize) -> &mut [f32] {
-        sized(&mut self.0[which], rows * cols)
-    }
-
-    fn blocks(&mut self, rows: usize, cols: usize) -> [&mut [f32]; 2] {
-        self.0.each_mut().map(|buffer| sized(buffer, rows * cols))
-    }
-}
-
-fn sized(buffer: &mut Vec<f32>, n: usize) -> &mut [f32] {
-    if buffer.len() < n {
-        buffer.resize(n, 0.0);
-    }
-    &mut buffer[..n]
-}
-
-fn with_scratch<R>(f: impl FnOnce(&mut Scratch) -> R) -> R {
-    thread_local! {
-        static SCRATCH: RefCell<Scratch> = RefCell::default();
-    }
-    SCRATCH.with_borrow_mut(f)
 }

@@ -2,6 +2,8 @@
 
 use rayon::prelude::*;
 
+use crate::Element;
+use crate::element::convert;
 use crate::exp::exp;
 use crate::simd::{Level, row_kernel};
 
@@ -20,25 +22,32 @@ pub fn forward(losses: &mut [f32], logits: &[f32], targets: &[u32], v: usize) {
     );
 }
 
-/// As [`forward`], and turns `logits[T, V]` into `scale` times their gradient,
-/// scale (softmax(logits) - one_hot(target)).
-pub fn forward_backward(
+/// As [`forward`], and leaves `scale` times the gradient of the logits in `dlogits[T, V]`:
+/// scale (softmax(logits) - one_hot(target)). Changes the logits.
+pub fn forward_backward<E: Element>(
     losses: &mut [f32],
+    dlogits: &mut [E],
     logits: &mut [f32],
     targets: &[u32],
     v: usize,
     scale: f32,
 ) {
     check(losses.len(), logits.len(), targets, v);
+    assert_eq!(dlogits.len(), logits.len(), "cross_entropy: gradient");
     let level = Level::best();
-    losses.par_iter_mut().with_min_len(8).zip(logits.par_chunks_mut(v)).zip(targets).for_each(
-        |((loss, row), &target)| {
+    losses
+        .par_iter_mut()
+        .with_min_len(8)
+        .zip(logits.par_chunks_mut(v))
+        .zip(dlogits.par_chunks_mut(v))
+        .zip(targets)
+        .for_each(|(((loss, row), drow), &target)| {
             let (max, sum) = max_and_sum(level, row);
             *loss = sum.ln() + max - row[target as usize];
             scaled_softmax(level, row, max, scale / sum);
             row[target as usize] -= scale;
-        },
-    );
+            convert(level, drow, row);
+        });
 }
 
 #[track_caller]
@@ -106,6 +115,7 @@ pub mod reference {
 
 #[cfg(test)]
 mod tests {
+    use half::bf16;
     use proptest::prelude::*;
 
     use super::*;
@@ -122,7 +132,12 @@ mod tests {
             let (mut loss, mut grad) = (vec![0.0; t], logits.clone());
             forward(&mut loss, &logits, &targets, v);
             assert_close("loss", &loss, &want_loss, 2e-6);
-            forward_backward(&mut loss, &mut grad, &targets, v, 0.25);
+            let mut rounded = vec![bf16::ZERO; t * v];
+            forward_backward(&mut loss, &mut rounded, &mut grad.clone(), &targets, v, 0.25);
+            let rounded: Vec<f32> = rounded.into_iter().map(Element::to_f32).collect();
+            assert_close("rounded grad", &rounded, &want, 2e-6 + <bf16 as Element>::EPSILON);
+            let mut logits_again = logits.clone();
+            forward_backward(&mut loss, &mut grad, &mut logits_again, &targets, v, 0.25);
             assert_close("loss of both", &loss, &want_loss, 2e-6);
             assert_close("grad", &grad, &want, 2e-6);
             for &level in Level::supported() {

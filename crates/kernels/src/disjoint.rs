@@ -9,20 +9,20 @@ use crate::matmul::MatMut;
 
 /// A borrowed buffer from which tasks take strided views that must not overlap.
 #[derive(Clone, Copy)]
-pub(crate) struct DisjointMut<'a> {
-    start: *mut f32,
+pub(crate) struct DisjointMut<'a, T> {
+    start: *mut T,
     len: usize,
-    buffer: PhantomData<&'a mut [f32]>,
+    buffer: PhantomData<&'a mut [T]>,
 }
 
 // SAFETY: the pointer is only used through `view`, whose contract forbids overlapping views.
-unsafe impl Send for DisjointMut<'_> {}
+unsafe impl<T: Send> Send for DisjointMut<'_, T> {}
 // SAFETY: as for `Send`.
-unsafe impl Sync for DisjointMut<'_> {}
+unsafe impl<T: Send> Sync for DisjointMut<'_, T> {}
 
-impl<'a> DisjointMut<'a> {
+impl<'a, T: Copy> DisjointMut<'a, T> {
     /// Borrows `buffer` until the last view is gone.
-    pub(crate) fn new(buffer: &'a mut [f32]) -> Self {
+    pub(crate) fn new(buffer: &'a mut [T]) -> Self {
         Self { start: buffer.as_mut_ptr(), len: buffer.len(), buffer: PhantomData }
     }
 
@@ -36,7 +36,7 @@ impl<'a> DisjointMut<'a> {
         rows: usize,
         cols: usize,
         row_stride: usize,
-    ) -> MatMut<'a> {
+    ) -> MatMut<'a, T> {
         assert!(cols <= row_stride || rows <= 1, "rows of a view overlap");
         assert!(
             rows == 0 || offset + (rows - 1) * row_stride + cols <= self.len,

@@ -1,4 +1,4 @@
-//! CPU operations of a transformer training step, forward and backward, in f32.
+//! CPU operations of a transformer training step, forward and backward, in f32 or with bf16 operands.
 //!
 //! One file per operation. Each holds the fast path, a `reference` module with the same signature
 //! written as plainly as the formula, and tests that compare the two over odd shapes.
@@ -12,12 +12,15 @@
 //! here reads files or takes input from users.
 
 pub mod adamw;
+mod aligned;
 pub mod attention;
 pub mod cross_entropy;
 mod disjoint;
+mod element;
 pub mod embedding;
 mod exp;
 pub mod matmul;
+mod matvec;
 pub mod norm;
 pub mod rms_norm;
 pub mod rope;
@@ -26,7 +29,10 @@ pub mod swiglu;
 #[cfg(test)]
 mod testing;
 
+pub use element::Element;
+pub use half::bf16;
 pub use matmul::{Mat, MatMut, matmul};
+pub use matvec::matvec;
 
 /// Threads that the operations called from here share.
 pub fn threads() -> usize {

@@ -1,55 +1,54 @@
-//! Matrix multiply, `C = beta C + alpha A B`, over strided f32 views.
+//! Matrix multiply, `A B`, of f32 or of bf16 summed in f32.
 //!
-//! One function, [`matmul`], with three engines behind it chosen by file: the `gemm` crate, Apple's
-//! Accelerate on macOS, and [`reference()`], which the tests compare both with. `C` is cut into tiles
-//! by its shape alone, each tile is computed by one thread, and the sum over the inner dimension is
-//! never split between threads: the thread count cannot change a result.
+//! The right operand is packed beforehand into [`Panels`] (weights once an update); the left one is
+//! plain rows, or panels transposed; an [`Epilogue`] takes the sums while they are in the first
+//! cache. [`Kernel`] is the innermost loop, chosen by instruction set. [`reference()`] is the oracle.
+//!
+//! Rows are cut into blocks for threads, and the sum over the inner dimension is never split: where
+//! the cuts are cannot change a result.
 
-use rayon::prelude::*;
+use crate::Element;
 
+mod epilogue;
+mod kernel;
+mod left;
+mod panels;
+mod register;
 mod view;
 
-#[cfg(not(target_os = "macos"))]
-#[path = "matmul/gemm_crate.rs"]
-mod engine;
+#[cfg(test)]
+mod tests;
 
-#[cfg(target_os = "macos")]
-#[path = "matmul/accelerate.rs"]
-mod engine;
-
-pub use engine::NAME as ENGINE_NAME;
+pub use epilogue::{Add, AddTo, Epilogue, Store, Sums};
+pub use kernel::Kernel;
+pub use left::Left;
+pub use panels::{Panels, PanelsView};
 pub use view::{Mat, MatMut};
 
-/// Rows of a tile of `C`.
-const TILE_ROWS: usize = 256;
-/// Columns of a tile of `C`.
-const TILE_COLS: usize = 512;
+use kernel::MAX_COLS;
+
+/// Most rows of a block: with 512 to 2048 inner values it stays in the second cache while the panels
+/// pass by.
+const BLOCK_ROWS: usize = 128;
+/// Fewest rows of a block, and a multiple of every kernel's rows.
+const MIN_BLOCK_ROWS: usize = 32;
 /// Below this many multiply-adds a product is not worth waking other threads for.
 const MIN_PARALLEL_WORK: usize = 1 << 18;
 
-/// `c = beta c + alpha a b` with `a` of shape `[m, k]`, `b` `[k, n]`, `c` `[m, n]`.
-///
-/// With `beta` 0 the old content of `c` is not read, so it may be anything, NaN included.
+/// Gives `left[M, K] right[K, N]` to `epilogue`, on all threads.
 ///
 /// # Panics
 /// If the shapes do not fit.
 #[track_caller]
-pub fn matmul(mut c: MatMut<'_>, beta: f32, alpha: f32, a: Mat<'_>, b: Mat<'_>) {
-    check_shapes(&c, a, b);
-    let (m, n, k) = (a.rows(), b.cols(), a.cols());
-    if m * n * k < MIN_PARALLEL_WORK || (m <= TILE_ROWS && n <= TILE_COLS) {
-        return engine::multiply(c, beta, alpha, a, b);
+pub fn matmul<E: Element>(left: Left<'_, E>, right: PanelsView<'_, E>, epilogue: impl Epilogue) {
+    check(&left, &right, &epilogue);
+    let work = left.len() * right.units * E::PER_UNIT * right.cols;
+    if work < MIN_PARALLEL_WORK {
+        return blocks(left, right, epilogue);
     }
-    let row_tiles = m.div_ceil(TILE_ROWS);
-    let col_tiles = n.div_ceil(TILE_COLS);
-    let c = c.share();
-    (0..row_tiles * col_tiles).into_par_iter().for_each(|tile| {
-        let rows = cut(tile % row_tiles, TILE_ROWS, m);
-        let cols = cut(tile / row_tiles, TILE_COLS, n);
-        // SAFETY: tiles of different indices share no element.
-        let part = unsafe { c.block(rows.clone(), cols.clone()) };
-        engine::multiply(part, beta, alpha, a.rows_of(rows), b.cols_of(cols));
-    });
+    // Several blocks a thread, so that one that is held up does not hold up all.
+    let rows = left.len().div_ceil(4 * crate::threads()).next_multiple_of(MIN_BLOCK_ROWS);
+    divide(left, right, epilogue, rows.min(BLOCK_ROWS));
 }
 
 /// The same product on the calling thread alone, for callers that are themselves one of many tasks.
@@ -57,115 +56,103 @@ pub fn matmul(mut c: MatMut<'_>, beta: f32, alpha: f32, a: Mat<'_>, b: Mat<'_>) 
 /// # Panics
 /// If the shapes do not fit.
 #[track_caller]
-pub fn matmul_serial(c: MatMut<'_>, beta: f32, alpha: f32, a: Mat<'_>, b: Mat<'_>) {
-    check_shapes(&c, a, b);
-    engine::multiply(c, beta, alpha, a, b);
-}
-
-/// The oracle: three loops, sums in f64.
-#[track_caller]
-pub fn reference(mut c: MatMut<'_>, beta: f32, alpha: f32, a: Mat<'_>, b: Mat<'_>) {
-    check_shapes(&c, a, b);
-    for i in 0..a.rows() {
-        for j in 0..b.cols() {
-            let sum: f64 =
-                (0..a.cols()).map(|p| f64::from(a.at(i, p)) * f64::from(b.at(p, j))).sum();
-            let old = if beta == 0.0 { 0.0 } else { f64::from(beta) * f64::from(c.at(i, j)) };
-            c.set(i, j, (old + f64::from(alpha) * sum) as f32);
-        }
-    }
+pub fn matmul_serial<E: Element>(
+    left: Left<'_, E>,
+    right: PanelsView<'_, E>,
+    epilogue: impl Epilogue,
+) {
+    check(&left, &right, &epilogue);
+    blocks(left, right, epilogue);
 }
 
 #[track_caller]
-fn check_shapes(c: &MatMut<'_>, a: Mat<'_>, b: Mat<'_>) {
+fn check<E: Element>(left: &Left<'_, E>, right: &PanelsView<'_, E>, epilogue: &impl Epilogue) {
+    let (m, n) = epilogue.shape();
     assert!(
-        a.cols() == b.rows() && c.rows() == a.rows() && c.cols() == b.cols(),
-        "matmul: [{}, {}] x [{}, {}] -> [{}, {}]",
-        a.rows(),
-        a.cols(),
-        b.rows(),
-        b.cols(),
-        c.rows(),
-        c.cols()
+        left.units() == right.units && left.len() == m && right.cols == n,
+        "matmul: [{}, {}] x [{}, {}] -> [{m}, {n}], inner dimension in {}-value units",
+        left.len(),
+        left.units(),
+        right.units,
+        right.cols,
+        E::PER_UNIT,
     );
 }
 
-fn cut(index: usize, size: usize, end: usize) -> std::ops::Range<usize> {
-    index * size..((index + 1) * size).min(end)
+fn divide<E: Element>(
+    left: Left<'_, E>,
+    right: PanelsView<'_, E>,
+    epilogue: impl Epilogue,
+    rows: usize,
+) {
+    let blocks = left.len().div_ceil(rows);
+    if blocks <= 1 {
+        return block(left, right, epilogue);
+    }
+    let middle = blocks / 2 * rows;
+    let (left, lower) = left.split_at(middle);
+    let (epilogue, lower_epilogue) = epilogue.split_at(middle);
+    rayon::join(
+        || divide(left, right, epilogue, rows),
+        || divide(lower, right, lower_epilogue, rows),
+    );
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::testing::{assert_close, in_threads, uniform};
-
-    /// Runs `matmul` and `reference` on the same operands, transposed views included.
-    fn check(m: usize, n: usize, k: usize, ta: bool, tb: bool, beta: f32, alpha: f32) {
-        let (a, b, c) = (uniform(1, m * k), uniform(2, k * n), uniform(3, m * n));
-        let a = if ta { Mat::new(&a, k, m).t() } else { Mat::new(&a, m, k) };
-        let b = if tb { Mat::new(&b, n, k).t() } else { Mat::new(&b, k, n) };
-        let (mut got, mut want) = (c.clone(), c);
-        matmul(MatMut::new(&mut got, m, n), beta, alpha, a, b);
-        reference(MatMut::new(&mut want, m, n), beta, alpha, a, b);
-        assert_close("matmul", &got, &want, 2e-6 * k.max(4) as f32);
+fn blocks<E: Element>(
+    mut left: Left<'_, E>,
+    right: PanelsView<'_, E>,
+    mut epilogue: impl Epilogue,
+) {
+    while left.len() > BLOCK_ROWS {
+        let (upper, lower) = left.split_at(BLOCK_ROWS);
+        let (first, rest) = epilogue.split_at(BLOCK_ROWS);
+        block(upper, right, first);
+        (left, epilogue) = (lower, rest);
     }
+    block(left, right, epilogue);
+}
 
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
-        #[test]
-        fn equals_the_reference(
-            m in 1_usize..70, n in 1_usize..70, k in 1_usize..90,
-            ta: bool, tb: bool, beta in prop::sample::select(vec![0.0_f32, 1.0]), alpha in -2.0_f32..2.0,
-        ) {
-            check(m, n, k, ta, tb, beta, alpha);
+/// At most [`BLOCK_ROWS`] rows: panel by panel, and within a panel tile by tile, so that the panel
+/// is read from memory once.
+fn block<E: Element>(left: Left<'_, E>, right: PanelsView<'_, E>, mut epilogue: impl Epilogue) {
+    let kernel = &right.kernel;
+    let (rows, cols) = (kernel.rows(), kernel.cols());
+    let mut sums = [0.0_f32; BLOCK_ROWS * MAX_COLS];
+    assert!(left.len() <= BLOCK_ROWS && cols <= MAX_COLS && BLOCK_ROWS.is_multiple_of(rows));
+    for panel in 0..right.panels() {
+        let units = right.panel(panel);
+        for row in (0..left.len()).step_by(rows) {
+            let sums = &mut sums[row * cols..][..rows * cols];
+            left.with_tile(kernel, row, |tile| {
+                // SAFETY: `with_tile` reaches `rows` rows of the operand's units, of which the panel
+                // has as many (checked with the shapes), and `sums` is a tile long.
+                unsafe { kernel.run(right.units, tile, units.as_ptr(), sums.as_mut_ptr()) };
+            });
         }
+        let columns = panel * cols..((panel + 1) * cols).min(right.cols);
+        let sums = Sums { values: &sums, stride: cols, rows: left.len() };
+        epilogue.finish(kernel.level(), columns, sums);
     }
+}
 
-    #[test]
-    fn equals_the_reference_across_tiles() {
-        for (m, n, k) in [(129, 513, 65), (300, 40, 257), (1, 1024, 512), (257, 1, 300)] {
-            check(m, n, k, false, true, 1.0, 0.5);
-            check(m, n, k, true, false, 0.0, 1.0);
+/// The oracle: `c = beta c + alpha a b`, three loops, sums in f64. With `beta` 0 the old content of
+/// `c` is not read.
+#[track_caller]
+pub fn reference<E: Element>(
+    mut c: MatMut<'_>,
+    beta: f32,
+    alpha: f32,
+    a: Mat<'_, E>,
+    b: Mat<'_, E>,
+) {
+    assert!(a.cols() == b.rows() && c.rows() == a.rows() && c.cols() == b.cols(), "shapes");
+    for i in 0..a.rows() {
+        for j in 0..b.cols() {
+            let product =
+                |p| f64::from(Element::to_f32(a.at(i, p))) * f64::from(Element::to_f32(b.at(p, j)));
+            let sum: f64 = (0..a.cols()).map(product).sum();
+            let old = if beta == 0.0 { 0.0 } else { f64::from(beta) * f64::from(c.at(i, j)) };
+            c.set(i, j, (old + f64::from(alpha) * sum) as f32);
         }
-    }
-
-    #[test]
-    fn beta_zero_overwrites_nan() {
-        let mut c = vec![f32::NAN; 4];
-        matmul(
-            MatMut::new(&mut c, 2, 2),
-            0.0,
-            1.0,
-            Mat::new(&[1.0; 4], 2, 2),
-            Mat::new(&[2.0; 4], 2, 2),
-        );
-        assert_eq!(c, [4.0; 4]);
-    }
-
-    #[test]
-    fn thread_count_does_not_change_a_bit() {
-        let (m, n, k) = (700, 600, 300);
-        let (a, b) = (uniform(1, m * k), uniform(2, k * n));
-        let run = || {
-            let mut c = vec![0.0; m * n];
-            matmul(MatMut::new(&mut c, m, n), 0.0, 1.0, Mat::new(&a, m, k), Mat::new(&b, k, n));
-            c
-        };
-        assert_eq!(in_threads(1, run), in_threads(3, run));
-    }
-
-    #[test]
-    #[should_panic(expected = "matmul: [2, 3] x [2, 2] -> [2, 2]")]
-    fn refuses_shapes_that_do_not_fit() {
-        let mut c = [0.0; 4];
-        matmul(
-            MatMut::new(&mut c, 2, 2),
-            0.0,
-            1.0,
-            Mat::new(&[0.0; 6], 2, 3),
-            Mat::new(&[0.0; 4], 2, 2),
-        );
     }
 }

@@ -2,13 +2,14 @@
 
 use rayon::prelude::*;
 
+use crate::Element;
 use crate::simd::{Level, row_kernel};
 
 /// Rows handled by one task. Fixed, so that the sums of [`backward`] do not depend on threads.
 const ROWS: usize = 32;
 
 /// `y[T, D]` and `inv_rms[T]` of `x[T, D]` under the gain `w[D]`.
-pub fn forward(y: &mut [f32], inv_rms: &mut [f32], x: &[f32], w: &[f32], eps: f32) {
+pub fn forward<E: Element>(y: &mut [E], inv_rms: &mut [f32], x: &[f32], w: &[f32], eps: f32) {
     let d = w.len();
     check(d, inv_rms.len(), &[y.len(), x.len()]);
     let level = Level::best();
@@ -22,7 +23,7 @@ pub fn forward(y: &mut [f32], inv_rms: &mut [f32], x: &[f32], w: &[f32], eps: f3
 }
 
 /// `y[T, D]` again, from the `inv_rms[T]` that [`forward`] left.
-pub fn apply(y: &mut [f32], x: &[f32], w: &[f32], inv_rms: &[f32]) {
+pub fn apply<E: Element>(y: &mut [E], x: &[f32], w: &[f32], inv_rms: &[f32]) {
     let d = w.len();
     check(d, inv_rms.len(), &[y.len(), x.len()]);
     let level = Level::best();
@@ -32,30 +33,56 @@ pub fn apply(y: &mut [f32], x: &[f32], w: &[f32], inv_rms: &[f32]) {
         .for_each(|((y, inv_rms), x)| apply_rows(level, y, x, w, inv_rms));
 }
 
-/// Accumulates into `dx[T, D]` and `dw[D]` from `dy[T, D]`.
+/// What [`backward`] reads.
+#[derive(Clone, Copy, Debug)]
+pub struct Backward<'a> {
+    /// `[T, D]`
+    pub dy: &'a [f32],
+    /// `[T, D]`
+    pub x: &'a [f32],
+    /// `[D]`
+    pub w: &'a [f32],
+    /// `[T]`, as [`forward`] left it.
+    pub inv_rms: &'a [f32],
+}
+
+/// Accumulates into `dx[T, D]` and `dw[D]`, and leaves the new `dx` in `rounded[T, D]` for the
+/// products that come next. `partial` is working memory of [`partial_len`] values.
 ///
 /// With r = inv_rms: dx_i += r w_i dy_i - x_i r^3 / D sum_j(w_j dy_j x_j), dw_j += sum_t r x_j dy_j.
-pub fn backward(dx: &mut [f32], dw: &mut [f32], dy: &[f32], x: &[f32], w: &[f32], inv_rms: &[f32]) {
+pub fn backward<E: Element>(
+    dx: &mut [f32],
+    rounded: &mut [E],
+    dw: &mut [f32],
+    partial: &mut [f32],
+    input: Backward<'_>,
+) {
+    let Backward { dy, x, w, inv_rms } = input;
     let d = w.len();
-    check(d, inv_rms.len(), &[dx.len(), dy.len(), x.len()]);
-    assert_eq!(dw.len(), d, "rms_norm: dw");
+    check(d, inv_rms.len(), &[dx.len(), dy.len(), x.len(), rounded.len()]);
+    assert!(dw.len() == d && partial.len() == partial_len(inv_rms.len(), d), "rms_norm: dw");
     let level = Level::best();
-    let partial: Vec<Vec<f32>> = dx
-        .par_chunks_mut(ROWS * d)
+    dx.par_chunks_mut(ROWS * d)
+        .zip(rounded.par_chunks_mut(ROWS * d))
         .zip(dy.par_chunks(ROWS * d))
         .zip(x.par_chunks(ROWS * d))
         .zip(inv_rms.par_chunks(ROWS))
-        .map(|(((dx, dy), x), inv_rms)| {
-            let mut dw = vec![0.0; d];
-            backward_rows(level, dx, &mut dw, dy, x, w, inv_rms);
-            dw
-        })
-        .collect();
-    for part in &partial {
+        .zip(partial.par_chunks_mut(d))
+        .for_each(|(((((dx, rounded), dy), x), inv_rms), dw)| {
+            dw.fill(0.0);
+            backward_rows(level, dx, rounded, dw, dy, x, w, inv_rms);
+        });
+    // One order whatever the threads did.
+    for part in partial.chunks_exact(d) {
         for (dw, p) in dw.iter_mut().zip(part) {
             *dw += p;
         }
     }
+}
+
+/// Length of the working memory of [`backward`]: a sum of dw for every [`ROWS`] rows.
+pub fn partial_len(rows: usize, d: usize) -> usize {
+    rows.div_ceil(ROWS) * d
 }
 
 #[track_caller]
@@ -92,20 +119,21 @@ row_kernel! {
 }
 
 row_kernel! {
-    fn apply_rows(level: Level, y: &mut [f32], x: &[f32], w: &[f32], inv_rms: &[f32]) {
+    fn apply_rows<E: Element>(level: Level, y: &mut [E], x: &[f32], w: &[f32], inv_rms: &[f32]) {
         let d = w.len();
         for ((y, x), &inv) in y.chunks_exact_mut(d).zip(x.chunks_exact(d)).zip(inv_rms) {
             for ((y, &x), &w) in y.iter_mut().zip(x).zip(w) {
-                *y = x * inv * w;
+                *y = E::from_f32(x * inv * w);
             }
         }
     }
 }
 
 row_kernel! {
-    fn backward_rows(
+    fn backward_rows<E: Element>(
         level: Level,
         dx: &mut [f32],
+        rounded: &mut [E],
         dw: &mut [f32],
         dy: &[f32],
         x: &[f32],
@@ -113,8 +141,9 @@ row_kernel! {
         inv_rms: &[f32],
     ) {
         let d = w.len();
-        let rows = dx.chunks_exact_mut(d).zip(dy.chunks_exact(d)).zip(x.chunks_exact(d));
-        for (((dx, dy), x), &inv) in rows.zip(inv_rms) {
+        let outputs = dx.chunks_exact_mut(d).zip(rounded.chunks_exact_mut(d));
+        let rows = outputs.zip(dy.chunks_exact(d)).zip(x.chunks_exact(d));
+        for ((((dx, rounded), dy), x), &inv) in rows.zip(inv_rms) {
             let mut lanes = [0.0_f32; 8];
             let ((dy8, dy_rest), (x8, x_rest)) = (dy.as_chunks::<8>(), x.as_chunks::<8>());
             let (w8, w_rest) = w.as_chunks::<8>();
@@ -128,9 +157,10 @@ row_kernel! {
             }
             let dot: f32 = lanes.iter().sum();
             let shrink = dot * inv * inv * inv / d as f32;
-            let sums = dx.iter_mut().zip(dw.iter_mut());
-            for (((dx, dw), (&dy, &x)), &w) in sums.zip(dy.iter().zip(x)).zip(w) {
+            let sums = dx.iter_mut().zip(rounded).zip(dw.iter_mut());
+            for ((((dx, rounded), dw), (&dy, &x)), &w) in sums.zip(dy.iter().zip(x)).zip(w) {
                 *dx += inv * w * dy - x * shrink;
+                *rounded = E::from_f32(*dx);
                 *dw += inv * x * dy;
             }
         }
@@ -178,6 +208,7 @@ pub mod reference {
 
 #[cfg(test)]
 mod tests {
+    use half::bf16;
     use proptest::prelude::*;
 
     use super::*;
@@ -185,31 +216,43 @@ mod tests {
 
     const EPS: f32 = 1e-5;
 
+    /// `backward` with memory of its own: dx, dw and what is left in `rounded`.
+    fn run_backward(dx: &mut [f32], dw: &mut [f32], input: Backward<'_>) -> Vec<f32> {
+        let mut rounded = vec![f32::NAN; dx.len()];
+        let mut partial = vec![f32::NAN; partial_len(input.inv_rms.len(), input.w.len())];
+        backward(dx, &mut rounded, dw, &mut partial, input);
+        rounded
+    }
+
     fn check(t: usize, d: usize) {
         let (x, w, dy) = (uniform(1, t * d), uniform(2, d), uniform(3, t * d));
-        let (mut y, mut inv) = (vec![0.0; t * d], vec![0.0; t]);
+        let (mut y, mut inv) = (vec![0.0_f32; t * d], vec![0.0; t]);
         let (mut y_ref, mut inv_ref) = (y.clone(), inv.clone());
         forward(&mut y, &mut inv, &x, &w, EPS);
         reference::forward(&mut y_ref, &mut inv_ref, &x, &w, EPS);
         assert_close("y", &y, &y_ref, 1e-5);
         assert_close("inv_rms", &inv, &inv_ref, 1e-5);
-        let mut again = vec![0.0; t * d];
+        let mut again = vec![0.0_f32; t * d];
         apply(&mut again, &x, &w, &inv);
         assert_eq!(again, y, "apply repeats forward exactly");
 
         let (mut dx, mut dw) = (uniform(4, t * d), uniform(5, d));
         let (mut dx_ref, mut dw_ref) = (dx.clone(), dw.clone());
-        backward(&mut dx, &mut dw, &dy, &x, &w, &inv);
+        let input = Backward { dy: &dy, x: &x, w: &w, inv_rms: &inv };
+        let rounded = run_backward(&mut dx, &mut dw, input);
         reference::backward(&mut dx_ref, &mut dw_ref, &dy, &x, &w, &inv);
         assert_close("dx", &dx, &dx_ref, 3e-5);
+        assert_eq!(rounded, dx, "f32 is not rounded");
         assert_close("dw", &dw, &dw_ref, 3e-5 * (t as f32).sqrt());
         for &level in Level::supported() {
-            let mut y_level = vec![0.0; t * d];
+            let mut y_level = vec![bf16::ZERO; t * d];
             inv_rms_rows(level, &mut inv, &x, EPS);
             apply_rows(level, &mut y_level, &x, &w, &inv);
-            assert_close("y by level", &y_level, &y_ref, 1e-5);
+            let y_level: Vec<f32> = y_level.into_iter().map(Element::to_f32).collect();
+            assert_close("y by level", &y_level, &y_ref, 1e-5 + <bf16 as Element>::EPSILON);
             let (mut dx, mut dw) = (uniform(4, t * d), uniform(5, d));
-            backward_rows(level, &mut dx, &mut dw, &dy, &x, &w, &inv_ref);
+            let mut rounded = dx.clone();
+            backward_rows(level, &mut dx, &mut rounded, &mut dw, &dy, &x, &w, &inv_ref);
             assert_close("dx by level", &dx, &dx_ref, 3e-5);
         }
     }
@@ -231,10 +274,10 @@ mod tests {
             reference::forward(&mut y, &mut inv, x, &w, EPS);
             y.iter().zip(&dy).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
         };
-        let (mut y, mut inv) = (vec![0.0; d], vec![0.0; 1]);
+        let (mut y, mut inv) = (vec![0.0_f32; d], vec![0.0; 1]);
         forward(&mut y, &mut inv, &x, &w, EPS);
         let (mut dx, mut dw) = (vec![0.0; d], vec![0.0; d]);
-        backward(&mut dx, &mut dw, &dy, &x, &w, &inv);
+        run_backward(&mut dx, &mut dw, Backward { dy: &dy, x: &x, w: &w, inv_rms: &inv });
         for j in 0..d {
             let step = 1e-2;
             let (mut up, mut down) = (x.clone(), x.clone());
@@ -252,7 +295,7 @@ mod tests {
         let inv = vec![0.7; t];
         let run = || {
             let (mut dx, mut dw) = (vec![0.0; t * d], vec![0.0; d]);
-            backward(&mut dx, &mut dw, &dy, &x, &w, &inv);
+            run_backward(&mut dx, &mut dw, Backward { dy: &dy, x: &x, w: &w, inv_rms: &inv });
             (dx, dw)
         };
         assert_eq!(in_threads(1, run), in_threads(3, run));

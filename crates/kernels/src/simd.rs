@@ -1,27 +1,42 @@
-//! Which vector instructions the row kernels use, decided once at run time.
+//! Which vector instructions the kernels use, decided once at run time.
 //!
 //! Row kernels are written as plain loops and compiled once per [`Level`]; the compiler vectorises
 //! each copy for its instruction set. A kernel takes the level as its first argument, so that tests
-//! run every level of the machine.
+//! run every level of the machine. Matrix multiplies choose their micro-kernel by the same level.
 
 use std::sync::OnceLock;
 
-/// An instruction set that row kernels are compiled for, from slowest to fastest.
+/// The environment variable that forbids levels above the one it names.
+pub const LEVEL_VARIABLE: &str = "ANEAL_SIMD";
+
+/// An instruction set that kernels are compiled for, from slowest to fastest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// The target's baseline: SSE2 on x86-64, NEON on aarch64.
+    /// What every CPU of the target has, without intrinsics.
     Portable,
+    /// 128-bit vectors of aarch64 with fused multiply-add.
+    Neon,
     /// 256-bit vectors with fused multiply-add (x86-64-v3).
     Avx2,
     /// 512-bit vectors (x86-64-v4).
     Avx512,
+    /// 512-bit vectors and dot products of bf16 pairs.
+    Avx512Bf16,
 }
 
 impl Level {
-    /// The levels of this machine, slowest first.
+    /// All levels of all machines, slowest first.
+    const ALL: [Level; 5] =
+        [Level::Portable, Level::Neon, Level::Avx2, Level::Avx512, Level::Avx512Bf16];
+
+    /// The levels of this machine, slowest first, up to the one that [`LEVEL_VARIABLE`] names.
     pub fn supported() -> &'static [Level] {
         static LEVELS: OnceLock<Vec<Level>> = OnceLock::new();
-        LEVELS.get_or_init(detect)
+        LEVELS.get_or_init(|| {
+            let limit = std::env::var(LEVEL_VARIABLE).ok().and_then(|name| Level::from_name(&name));
+            let limit = limit.unwrap_or(Level::Avx512Bf16);
+            Level::ALL.into_iter().filter(|&level| level <= limit && level.detected()).collect()
+        })
     }
 
     /// The fastest level of this machine.
@@ -29,64 +44,87 @@ impl Level {
         Level::supported().last().copied().unwrap_or(Level::Portable)
     }
 
+    /// The level called `name`, in any case.
+    pub fn from_name(name: &str) -> Option<Level> {
+        Level::ALL.into_iter().find(|level| level.name().eq_ignore_ascii_case(name))
+    }
+
     /// The name shown to users.
     pub fn name(self) -> &'static str {
         match self {
-            Level::Portable if cfg!(target_arch = "aarch64") => "neon",
             Level::Portable => "portable",
+            Level::Neon => "neon",
             Level::Avx2 => "avx2",
             Level::Avx512 => "avx512",
+            Level::Avx512Bf16 => "avx512-bf16",
         }
     }
-}
 
-#[cfg(target_arch = "x86_64")]
-fn detect() -> Vec<Level> {
-    let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-    let avx512 = is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512vl")
-        && is_x86_feature_detected!("avx512dq")
-        && is_x86_feature_detected!("avx512bw");
-    let levels = [(Level::Portable, true), (Level::Avx2, avx2), (Level::Avx512, avx2 && avx512)];
-    levels.into_iter().filter(|(_, found)| *found).map(|(level, _)| level).collect()
-}
+    /// Whether products of bf16 pairs are single instructions, so that bf16 is worth its rounding.
+    pub fn has_bf16(self) -> bool {
+        self == Level::Avx512Bf16
+    }
 
-#[cfg(not(target_arch = "x86_64"))]
-fn detect() -> Vec<Level> {
-    vec![Level::Portable]
+    #[cfg(target_arch = "x86_64")]
+    fn detected(self) -> bool {
+        let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        let avx512 = avx2
+            && is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512bw");
+        match self {
+            Level::Portable => true,
+            Level::Neon => false,
+            Level::Avx2 => avx2,
+            Level::Avx512 => avx512,
+            Level::Avx512Bf16 => avx512 && is_x86_feature_detected!("avx512bf16"),
+        }
+    }
+
+    #[cfg(target_arch = "aarch64")]
+    fn detected(self) -> bool {
+        matches!(self, Level::Portable | Level::Neon)
+    }
+
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    fn detected(self) -> bool {
+        self == Level::Portable
+    }
 }
 
 /// Compiles one function body for every [`Level`] and dispatches on its first argument.
 ///
 /// The body must not call anything that is not `#[inline(always)]`, or that part stays at the
-/// baseline instruction set.
+/// baseline instruction set. Type parameters may follow the name.
 macro_rules! row_kernel {
-    ($(#[$meta:meta])* $vis:vis fn $name:ident($level:ident: Level $(, $arg:ident: $ty:ty)* $(,)?) $(-> $ret:ty)? $body:block) => {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident $(<$($t:ident: $bound:ident),+>)? ($level:ident: Level $(, $arg:ident: $ty:ty)* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
         #[allow(clippy::too_many_arguments)]
-        $vis fn $name($level: $crate::simd::Level $(, $arg: $ty)*) $(-> $ret)? {
+        $vis fn $name $(<$($t: $bound),+>)? ($level: $crate::simd::Level $(, $arg: $ty)*) $(-> $ret)? {
             #[inline(always)]
             #[allow(clippy::too_many_arguments)]
-            fn body($($arg: $ty),*) $(-> $ret)? $body
+            fn body $(<$($t: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? $body
 
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx2,fma")]
                 #[allow(clippy::too_many_arguments)]
-                fn avx2($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
+                fn avx2 $(<$($t: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
 
                 #[target_feature(enable = "avx2,fma,avx512f,avx512vl,avx512dq,avx512bw")]
                 #[allow(clippy::too_many_arguments)]
-                fn avx512($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
+                fn avx512 $(<$($t: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
 
-                assert!($crate::simd::Level::supported().contains(&$level));
+                use $crate::simd::Level;
+                assert!(Level::supported().contains(&$level));
                 match $level {
                     // SAFETY: a level is only passed on after `Level::supported` detected exactly
                     // the features that these functions enable.
-                    $crate::simd::Level::Avx2 => return unsafe { avx2($($arg),*) },
-                    // SAFETY: as above.
-                    $crate::simd::Level::Avx512 => return unsafe { avx512($($arg),*) },
-                    $crate::simd::Level::Portable => {}
+                    Level::Avx2 => return unsafe { avx2($($arg),*) },
+                    // SAFETY: as above; `Avx512Bf16` contains `Avx512`.
+                    Level::Avx512 | Level::Avx512Bf16 => return unsafe { avx512($($arg),*) },
+                    Level::Portable | Level::Neon => {}
                 }
             }
             #[cfg(not(target_arch = "x86_64"))]
@@ -96,3 +134,17 @@ macro_rules! row_kernel {
     };
 }
 pub(crate) use row_kernel;
+
+#[cfg(test)]
+mod tests {
+    use super::Level;
+
+    #[test]
+    fn every_level_is_found_by_its_name() {
+        for level in Level::ALL {
+            assert_eq!(Level::from_name(&level.name().to_uppercase()), Some(level));
+        }
+        assert_eq!(Level::from_name("sse9"), None);
+        assert!(Level::supported().contains(&Level::Portable));
+    }
+}

@@ -14,6 +14,11 @@ pub(crate) fn uniform(seed: u64, n: usize) -> Vec<f32> {
         .collect()
 }
 
+/// [`uniform`] values as elements.
+pub(crate) fn rounded<E: crate::Element>(seed: u64, n: usize) -> Vec<E> {
+    uniform(seed, n).into_iter().map(E::from_f32).collect()
+}
+
 /// Fails unless every value is within `tolerance` of its twin, relative to the larger of 1 and it.
 #[track_caller]
 pub(crate) fn assert_close(what: &str, got: &[f32], want: &[f32], tolerance: f32) {

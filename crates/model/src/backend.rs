@@ -23,9 +23,9 @@ pub trait Backend: Send {
     /// error; the caller decides.
     fn forward_backward(&mut self, batch: &Batch, scale: f32, grads: &mut Grads) -> Result<f64>;
 
-    /// The loss in nats of every target, `losses[B, S]`.
+    /// The losses in nats of the last `scored` targets of every sequence, `losses[B, scored]`.
     ///
     /// # Errors
     /// As [`forward_backward`](Self::forward_backward).
-    fn token_losses(&mut self, batch: &Batch, losses: &mut [f32]) -> Result<()>;
+    fn token_losses(&mut self, batch: &Batch, scored: usize, losses: &mut [f32]) -> Result<()>;
 }

@@ -129,6 +129,20 @@ impl ModelConfig {
         self.kv_heads * self.head_dim
     }
 
+    /// Width of queries, keys and values together.
+    pub fn qkv_width(&self) -> usize {
+        self.q_width() + 2 * self.kv_width()
+    }
+
+    /// Multiply-adds times two that a training step spends on a token of a sequence of `seq_len`:
+    /// 6 for every value of a matrix, and those of causal attention, which is half of the square.
+    /// Backward counts twice forward; what is computed again does not count, nor do look-ups.
+    pub fn train_flops_per_token(&self, seq_len: usize) -> f64 {
+        let norms = (2 * self.layers + 1) * self.dim;
+        let attention = self.layers * self.q_width() * seq_len;
+        6.0 * ((self.parameters() - norms) as f64 + attention as f64)
+    }
+
     /// Number of parameters; the tied embedding counts once.
     pub fn parameters(&self) -> usize {
         let attention = self.dim * (2 * self.q_width() + 2 * self.kv_width());

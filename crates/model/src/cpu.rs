@@ -1,36 +1,48 @@
-//! The training step on the CPU, in f32, by hand-written forward and backward passes.
+//! The training step on the CPU, by hand-written forward and backward passes.
 //!
-//! A batch is cut into micro-batches so that activations stay within a fixed amount of memory
-//! whatever the batch; the cut depends on the model alone, so it cannot change results between
+//! Operands of matrix multiplies are f32 or bf16 ([`Precision`]); everything else is f32. A batch is
+//! cut into micro-batches so that activations stay within a fixed amount of memory whatever the
+//! batch; the cut depends on the model and the precision alone, so it cannot change results between
 //! machines.
 
-use aneal_kernels::simd::Level;
-use aneal_kernels::{matmul, rope};
+use aneal_kernels::matmul::Kernel;
+use aneal_kernels::{Element, bf16, rope};
 
-use crate::{Backend, Batch, Error, Grads, ModelConfig, Params, Result};
+use crate::{Backend, Batch, Error, Grads, ModelConfig, Params, Precision, Result};
 
 mod classifier;
 mod decode;
 mod layer;
+mod weights;
 mod workspace;
 
 pub use decode::Decoder;
+use weights::Weights;
 use workspace::Workspace;
 
 /// Rows of a micro-batch are not worth more than this: matrices this tall already run at full speed.
-const MICRO_BATCH_TOKENS: usize = 2048;
+const MICRO_BATCH_TOKENS: usize = 2560;
 /// Bytes that the activations of a micro-batch may take, unless one sequence needs more.
 const MICRO_BATCH_BYTES: usize = 512 << 20;
 
 /// The CPU as a [`Backend`].
 #[derive(Debug)]
-pub struct Cpu {
-    config: ModelConfig,
-    params: Params,
-    rope: rope::Table,
-    workspace: Workspace,
-    /// Sequences of the model's full length that fit a micro-batch.
-    micro_batch: usize,
+pub struct Cpu(Typed);
+
+#[derive(Debug)]
+enum Typed {
+    F32(Engine<f32>),
+    Bf16(Engine<bf16>),
+}
+
+/// Evaluates an expression for the engine of either type.
+macro_rules! with_engine {
+    ($cpu:expr, $engine:ident => $body:expr) => {
+        match $cpu {
+            Typed::F32($engine) => $body,
+            Typed::Bf16($engine) => $body,
+        }
+    };
 }
 
 impl Cpu {
@@ -38,17 +50,90 @@ impl Cpu {
     ///
     /// # Errors
     /// [`Error::Config`] if the configuration is not valid.
-    pub fn new(config: &ModelConfig) -> Result<Self> {
+    pub fn new(config: &ModelConfig, precision: Precision) -> Result<Self> {
         config.validate()?;
-        let token_bytes = Workspace::bytes_per_token(config);
+        Ok(Self(match precision {
+            Precision::F32 => Typed::F32(Engine::new(config)),
+            Precision::Bf16 => Typed::Bf16(Engine::new(config)),
+        }))
+    }
+}
+
+/// The backend for one type of operands.
+#[derive(Debug)]
+struct Engine<E: Element> {
+    config: ModelConfig,
+    weights: Weights<E>,
+    rope: rope::Table,
+    workspace: Workspace<E>,
+    /// Sequences of the model's full length that fit a micro-batch.
+    micro_batch: usize,
+}
+
+impl<E: Element> Engine<E> {
+    fn new(config: &ModelConfig) -> Self {
+        let token_bytes = Workspace::<E>::bytes_per_token(config);
         let tokens = (MICRO_BATCH_BYTES / token_bytes).min(MICRO_BATCH_TOKENS);
-        Ok(Self {
+        let mut weights = Weights::new(config, Kernel::best());
+        weights.stage(config, &Params::zeros(&crate::Layout::new(config)));
+        Self {
             config: config.clone(),
-            params: Params::zeros(&crate::Layout::new(config)),
+            weights,
             rope: rope::Table::new(config.seq_len, config.head_dim, config.rope_theta),
-            workspace: Workspace::default(),
+            workspace: Workspace::new(Kernel::best()),
             micro_batch: (tokens / config.seq_len).max(1),
-        })
+        }
+    }
+
+    fn describe(&self) -> String {
+        format!(
+            "cpu {}, {} threads, {} kernels, micro-batch {} sequences",
+            E::NAME,
+            aneal_kernels::threads(),
+            Kernel::<E>::best().level().name(),
+            self.micro_batch,
+        )
+    }
+
+    fn stage(&mut self, params: &Params) -> Result<()> {
+        if **params.layout() != *crate::Layout::new(&self.config) {
+            return Err(Error::Weights("they were laid out for another model".to_owned()));
+        }
+        self.weights.stage(&self.config, params);
+        Ok(())
+    }
+
+    fn forward_backward(&mut self, batch: &Batch, scale: f32, grads: &mut Grads) -> Result<f64> {
+        batch.check(&self.config)?;
+        let total = batch.targets();
+        let mut sum = 0.0;
+        for micro in self.micro_batches(batch) {
+            let Self { config, weights, rope, workspace, .. } = self;
+            let pass = layer::Pass { config, weights, rope, micro: &micro };
+            workspace.fit(config, micro.tokens(), config.layers);
+            pass.forward(workspace);
+            sum += pass.loss_backward(workspace, scale / total as f32, grads);
+            pass.backward(workspace, grads);
+        }
+        Ok(sum / total as f64)
+    }
+
+    fn token_losses(&mut self, batch: &Batch, scored: usize, losses: &mut [f32]) -> Result<()> {
+        batch.check(&self.config)?;
+        assert!(scored <= batch.seq_len(), "{scored} scored targets of {}", batch.seq_len());
+        assert_eq!(losses.len(), batch.sequences() * scored, "one loss a scored target");
+        let mut rest = losses;
+        for micro in self.micro_batches(batch) {
+            let Self { config, weights, rope, workspace, .. } = self;
+            let pass = layer::Pass { config, weights, rope, micro: &micro };
+            // Nothing is kept for a backward pass, so all layers share one set of buffers.
+            workspace.fit(config, micro.tokens(), 1);
+            pass.forward(workspace);
+            let (head, tail) = std::mem::take(&mut rest).split_at_mut(micro.sequences * scored);
+            pass.losses(workspace, scored, head);
+            rest = tail;
+        }
+        Ok(())
     }
 
     /// Cuts a batch into near-equal runs of sequences, each of inputs, targets `[b, S]`.
@@ -86,52 +171,18 @@ impl MicroBatch {
 
 impl Backend for Cpu {
     fn describe(&self) -> String {
-        format!(
-            "cpu f32, {} threads, matmul {}, row kernels {}, micro-batch {} sequences",
-            aneal_kernels::threads(),
-            matmul::ENGINE_NAME,
-            Level::best().name(),
-            self.micro_batch,
-        )
+        with_engine!(&self.0, engine => engine.describe())
     }
 
     fn stage(&mut self, params: &Params) -> Result<()> {
-        if params.layout() != self.params.layout() {
-            return Err(Error::Weights("they were laid out for another model".to_owned()));
-        }
-        self.params.values_mut().copy_from_slice(params.values());
-        Ok(())
+        with_engine!(&mut self.0, engine => engine.stage(params))
     }
 
     fn forward_backward(&mut self, batch: &Batch, scale: f32, grads: &mut Grads) -> Result<f64> {
-        batch.check(&self.config)?;
-        let total = batch.targets();
-        let mut sum = 0.0;
-        for micro in self.micro_batches(batch) {
-            let Self { config, params, rope, workspace, .. } = self;
-            let mut pass = layer::Pass { config, params, rope, micro: &micro };
-            workspace.fit(config, micro.tokens(), config.layers);
-            pass.forward(workspace);
-            sum += pass.loss_backward(workspace, scale / total as f32, grads);
-            pass.backward(workspace, grads);
-        }
-        Ok(sum / total as f64)
+        with_engine!(&mut self.0, engine => engine.forward_backward(batch, scale, grads))
     }
 
-    fn token_losses(&mut self, batch: &Batch, losses: &mut [f32]) -> Result<()> {
-        batch.check(&self.config)?;
-        assert_eq!(losses.len(), batch.targets(), "one loss a target");
-        let mut rest = losses;
-        for micro in self.micro_batches(batch) {
-            let Self { config, params, rope, workspace, .. } = self;
-            let mut pass = layer::Pass { config, params, rope, micro: &micro };
-            // Nothing is kept for a backward pass, so all layers share one set of buffers.
-            workspace.fit(config, micro.tokens(), 1);
-            pass.forward(workspace);
-            let (head, tail) = std::mem::take(&mut rest).split_at_mut(micro.tokens());
-            pass.losses(workspace, head);
-            rest = tail;
-        }
-        Ok(())
+    fn token_losses(&mut self, batch: &Batch, scored: usize, losses: &mut [f32]) -> Result<()> {
+        with_engine!(&mut self.0, engine => engine.token_losses(batch, scored, losses))
     }
 }

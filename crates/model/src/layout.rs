@@ -46,6 +46,18 @@ pub struct LayerSlots {
     pub w2: Range<usize>,
 }
 
+impl LayerSlots {
+    /// `[(heads + 2 kv_heads) * head_dim, D]`: wq, wk and wv, which are neighbours.
+    pub fn wqkv(&self) -> Range<usize> {
+        self.wq.start..self.wv.end
+    }
+
+    /// `[2 H, D]`: w1 and w3, which are neighbours.
+    pub fn w13(&self) -> Range<usize> {
+        self.w1.start..self.w3.end
+    }
+}
+
 /// Places of all tensors of a model, in arena order.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Layout {
@@ -127,6 +139,14 @@ mod tests {
             }
             assert_eq!(end, config.parameters());
             assert_eq!(layout.len(), end);
+        }
+    }
+
+    #[test]
+    fn matrices_with_a_common_input_are_neighbours() {
+        for layer in &Layout::new(&ModelConfig::preset("golfwide").unwrap()).layers {
+            assert_eq!(layer.wqkv().len(), layer.wq.len() + layer.wk.len() + layer.wv.len());
+            assert_eq!(layer.w13().len(), layer.w1.len() + layer.w3.len());
         }
     }
 

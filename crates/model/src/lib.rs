@@ -24,6 +24,7 @@ mod error;
 mod init;
 mod layout;
 pub mod philox;
+mod precision;
 mod preset;
 mod sampling;
 
@@ -34,6 +35,7 @@ pub use config::ModelConfig;
 pub use error::Error;
 pub use init::init;
 pub use layout::{LayerSlots, Layout, TensorSpec};
+pub use precision::Precision;
 pub use sampling::Sampling;
 
 /// This crate's result.

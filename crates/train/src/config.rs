@@ -4,7 +4,7 @@
 //! environment, then flags ([`Layers`]). What comes out is complete, so that the saved `config.toml`
 //! needs no defaults of a later version.
 
-use aneal_model::{ModelConfig, Sampling};
+use aneal_model::{ModelConfig, Precision, Sampling};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -27,6 +27,10 @@ pub struct RunConfig {
     /// What gradients are multiplied by inside the backward pass.
     #[serde(default = "default_loss_scale")]
     pub loss_scale: f32,
+    /// Type of the operands of matrix multiplies; absent means the machine's best. The saved
+    /// configuration names it, so that a run goes on as it began.
+    #[serde(default = "Precision::best")]
+    pub precision: Precision,
     /// The shape of the model.
     pub model: ModelConfig,
     /// What is read.

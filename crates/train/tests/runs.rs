@@ -77,7 +77,7 @@ fn session(folder: RunFolder, config: RunConfig, steps: u64) -> Result<Outcome, 
     let lock = folder.lock()?;
     let data = Data::open(&config, &folder, built_in)?;
     folder.save_config(&config)?;
-    let mut cpu = Cpu::new(&config.model)?;
+    let mut cpu = Cpu::new(&config.model, config.precision)?;
     let flag = AtomicBool::new(false);
     let mut observer = StopAfter { steps, flag: &flag };
     Trainer::new(config, folder, lock, data, &mut cpu, &mut observer)?.run(&flag)

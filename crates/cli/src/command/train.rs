@@ -16,6 +16,7 @@ use clap::{Parser, ValueEnum};
 
 use super::data::Separator;
 use crate::output::{grouped, note, result};
+use crate::precision::PrecisionArg;
 use crate::progress::Progress;
 use crate::{Done, built_in, environment};
 
@@ -31,7 +32,7 @@ pub(crate) struct Args {
     config: Option<PathBuf>,
     /// Continue the run in this folder exactly where its newest checkpoint left off
     #[arg(long, value_name = "DIR", conflicts_with_all = ["preset", "config", "out", "set", "data",
-          "text", "separator", "tokenizer", "tokens", "steps", "seconds", "seed"])]
+          "text", "separator", "tokenizer", "precision", "tokens", "steps", "seconds", "seed"])]
     resume: Option<PathBuf>,
     /// Folder with training and validation shards
     #[arg(long, value_name = "DIR", conflicts_with = "text")]
@@ -48,6 +49,9 @@ pub(crate) struct Args {
     /// What computes
     #[arg(long, value_enum, default_value_t = BackendKind::Auto)]
     backend: BackendKind,
+    /// Number type of matrix operands [default: the configuration's, else auto]
+    #[arg(long, value_enum)]
+    precision: Option<PrecisionArg>,
     /// Stop after so many training tokens
     #[arg(long, value_name = "N")]
     tokens: Option<u64>,
@@ -78,7 +82,7 @@ pub(crate) struct Args {
 enum BackendKind {
     /// The best there is, and says which
     Auto,
-    /// The CPU, in f32
+    /// The CPU
     Cpu,
 }
 
@@ -93,7 +97,7 @@ pub(crate) fn run(args: Args, json: bool) -> anyhow::Result<Done> {
         None => start(&args)?,
     };
     note(&format!("{:<9}{}", "run", folder.root().display()));
-    let mut backend = Cpu::new(&config.model)?;
+    let mut backend = Cpu::new(&config.model, config.precision)?;
     if args.backend == BackendKind::Auto {
         note(&format!("{:<9}chose the cpu, as this build has no other backend", "auto"));
     }
@@ -161,6 +165,9 @@ fn configure(args: &Args) -> anyhow::Result<RunConfig> {
     }
     if let Some(seed) = args.seed {
         layers.set("seed", seed);
+    }
+    if let Some(precision) = args.precision {
+        layers.set("precision", precision.resolve().name());
     }
     if let Some(separator) = args.separator {
         let kind: aneal_golf::documents::DocumentSeparator = separator.into();

@@ -1,25 +1,25 @@
-//! Strided views of f32 matrices.
+//! Strided views of matrices.
 
 use std::marker::PhantomData;
 use std::ops::Range;
 
 /// A read-only matrix whose rows and columns may be any distance apart.
 #[derive(Clone, Copy, Debug)]
-pub struct Mat<'a> {
-    data: &'a [f32],
+pub struct Mat<'a, T = f32> {
+    data: &'a [T],
     rows: usize,
     cols: usize,
     row_stride: usize,
     col_stride: usize,
 }
 
-impl<'a> Mat<'a> {
+impl<'a, T: Copy> Mat<'a, T> {
     /// The whole of `data` as a row-major `[rows, cols]` matrix.
     ///
     /// # Panics
     /// If `data` does not hold exactly `rows * cols` values.
     #[track_caller]
-    pub fn new(data: &'a [f32], rows: usize, cols: usize) -> Self {
+    pub fn new(data: &'a [T], rows: usize, cols: usize) -> Self {
         assert!(data.len() == rows * cols, "{} values as a [{rows}, {cols}] matrix", data.len());
         Self { data, rows, cols, row_stride: cols, col_stride: 1 }
     }
@@ -29,7 +29,7 @@ impl<'a> Mat<'a> {
     /// # Panics
     /// If it would leave `data`.
     #[track_caller]
-    pub fn strided(data: &'a [f32], rows: usize, cols: usize, row_stride: usize) -> Self {
+    pub fn strided(data: &'a [T], rows: usize, cols: usize, row_stride: usize) -> Self {
         assert!(
             rows == 0 || (rows - 1) * row_stride + cols <= data.len(),
             "[{rows}, {cols}] with row stride {row_stride} leaves {} values",
@@ -69,13 +69,15 @@ impl<'a> Mat<'a> {
         self.col_stride
     }
 
-    /// The first value; every index below `rows`, `cols` stays inside the borrowed slice.
-    pub(super) fn as_ptr(&self) -> *const f32 {
-        self.data.as_ptr()
+    /// Row `i` of a matrix whose rows are contiguous.
+    #[track_caller]
+    pub fn row(&self, i: usize) -> &'a [T] {
+        assert!(i < self.rows && self.col_stride == 1, "row {i} of {}, by columns", self.rows);
+        &self.data[i * self.row_stride..][..self.cols]
     }
 
     /// The value in row `i`, column `j`.
-    pub fn at(&self, i: usize, j: usize) -> f32 {
+    pub fn at(&self, i: usize, j: usize) -> T {
         assert!(i < self.rows && j < self.cols, "({i}, {j}) of [{}, {}]", self.rows, self.cols);
         self.data[i * self.row_stride + j * self.col_stride]
     }
@@ -95,21 +97,21 @@ impl<'a> Mat<'a> {
 
 /// A writable row-major matrix whose rows may be further apart than they are long.
 #[derive(Debug)]
-pub struct MatMut<'a> {
-    start: *mut f32,
+pub struct MatMut<'a, T = f32> {
+    start: *mut T,
     rows: usize,
     cols: usize,
     row_stride: usize,
-    buffer: PhantomData<&'a mut [f32]>,
+    buffer: PhantomData<&'a mut [T]>,
 }
 
-impl<'a> MatMut<'a> {
+impl<'a, T: Copy> MatMut<'a, T> {
     /// The whole of `data` as a row-major `[rows, cols]` matrix.
     ///
     /// # Panics
     /// If `data` does not hold exactly `rows * cols` values.
     #[track_caller]
-    pub fn new(data: &'a mut [f32], rows: usize, cols: usize) -> Self {
+    pub fn new(data: &'a mut [T], rows: usize, cols: usize) -> Self {
         assert!(data.len() == rows * cols, "{} values as a [{rows}, {cols}] matrix", data.len());
         // SAFETY: the slice holds rows * cols values and is borrowed exclusively for 'a.
         unsafe { Self::from_raw(data.as_mut_ptr(), rows, cols, cols) }
@@ -121,7 +123,7 @@ impl<'a> MatMut<'a> {
     /// The `rows * cols` values at `start + i * row_stride + j` must be valid for reads and writes
     /// and used by nobody else during `'a`.
     pub(crate) unsafe fn from_raw(
-        start: *mut f32,
+        start: *mut T,
         rows: usize,
         cols: usize,
         row_stride: usize,
@@ -139,70 +141,40 @@ impl<'a> MatMut<'a> {
         self.cols
     }
 
-    /// Distance between rows, in values.
-    pub(super) fn row_stride(&self) -> usize {
-        self.row_stride
-    }
-
-    /// The first value.
-    pub(super) fn as_mut_ptr(&mut self) -> *mut f32 {
-        self.start
-    }
-
     /// Row `i` as a slice.
-    pub fn row_mut(&mut self, i: usize) -> &mut [f32] {
+    pub fn row_mut(&mut self, i: usize) -> &mut [T] {
         assert!(i < self.rows, "row {i} of {}", self.rows);
         // SAFETY: row `i` is inside the view, which is exclusive while `self` is borrowed.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(i * self.row_stride), self.cols) }
     }
 
     /// The value in row `i`, column `j`.
-    pub fn at(&self, i: usize, j: usize) -> f32 {
+    pub fn at(&self, i: usize, j: usize) -> T {
         assert!(i < self.rows && j < self.cols, "({i}, {j}) of [{}, {}]", self.rows, self.cols);
         // SAFETY: inside the view by the assert; nobody writes while `self` is borrowed.
         unsafe { *self.start.add(i * self.row_stride + j) }
     }
 
     /// Sets the value in row `i`, column `j`.
-    pub fn set(&mut self, i: usize, j: usize, value: f32) {
+    pub fn set(&mut self, i: usize, j: usize, value: T) {
         self.row_mut(i)[j] = value;
     }
 
-    /// The first `rows` rows, borrowed again, so that the view can be used more than once.
-    pub fn top(&mut self, rows: usize) -> MatMut<'_> {
-        assert!(rows <= self.rows, "the first {rows} of {} rows", self.rows);
-        MatMut { start: self.start, rows, ..*self }
-    }
-
-    /// A handle from which several threads take blocks.
-    pub(super) fn share(&mut self) -> Shared<'_> {
-        Shared(MatMut { ..*self })
-    }
-}
-
-/// A matrix being cut into blocks that are written at the same time.
-pub(super) struct Shared<'a>(MatMut<'a>);
-
-// SAFETY: the pointer is only used through `block`, whose contract forbids overlap.
-unsafe impl Sync for Shared<'_> {}
-// SAFETY: as above.
-unsafe impl Send for Shared<'_> {}
-
-impl Shared<'_> {
-    /// The block of these rows and columns.
-    ///
-    /// # Safety
-    /// No two live blocks may share an element.
-    pub(super) unsafe fn block(&self, rows: Range<usize>, cols: Range<usize>) -> MatMut<'_> {
-        let whole = &self.0;
-        assert!(rows.end <= whole.rows && cols.end <= whole.cols, "block leaves the matrix");
-        // SAFETY: inside the matrix by the assert, exclusive by this function's contract.
+    /// The first `row` rows and the others.
+    pub fn split_at(self, row: usize) -> (Self, Self) {
+        assert!(row <= self.rows, "row {row} of {}", self.rows);
+        let (rows, cols, row_stride) = (row, self.cols, self.row_stride);
+        // SAFETY: both parts lie in the view, which is given up, and share no row. `wrapping_add`
+        // because an empty second part may start behind the buffer.
         unsafe {
-            let start = whole.start.add(rows.start * whole.row_stride + cols.start);
-            MatMut::from_raw(start, rows.len(), cols.len(), whole.row_stride)
+            let second = self.start.wrapping_add(row * row_stride);
+            (
+                Self::from_raw(self.start, rows, cols, row_stride),
+                Self::from_raw(second, self.rows - row, cols, row_stride),
+            )
         }
     }
 }
 
-// SAFETY: a `MatMut` is an exclusive borrow of f32 values, which may move between threads.
-unsafe impl Send for MatMut<'_> {}
+// SAFETY: a `MatMut` is an exclusive borrow of values, which may move between threads.
+unsafe impl<T: Send> Send for MatMut<'_, T> {}

@@ -1,22 +1,33 @@
 //! The end of the model: final norm, tied classifier and loss, a block of rows at a time.
 
-use aneal_kernels::{Mat, MatMut, cross_entropy, matmul, rms_norm};
+use aneal_kernels::matmul::{Left, Store, matmul};
+use aneal_kernels::{Element, Mat, MatMut, cross_entropy, rms_norm};
 
-use super::layer::Pass;
-use super::workspace::{LOGIT_ROWS, Workspace};
+use super::layer::{Pass, WeightGrads};
+use super::workspace::{Workspace, logit_rows};
 use crate::Grads;
 
-impl Pass<'_> {
-    /// The loss of every target, `losses[T]`.
-    pub(super) fn losses(&mut self, workspace: &mut Workspace, losses: &mut [f32]) {
-        self.final_norm(workspace);
+impl<E: Element> Pass<'_, E> {
+    /// The losses of the last `scored` targets of every sequence, `losses[B, scored]`.
+    pub(super) fn losses(&self, workspace: &mut Workspace<E>, scored: usize, losses: &mut [f32]) {
         let (v, d) = (self.config.vocab_size, self.config.dim);
-        let table = self.params.slice(&self.params.layout().tok_embeddings);
-        let Workspace { xn, logits, .. } = workspace;
-        let blocks = xn.chunks(LOGIT_ROWS * d).zip(self.micro.targets.chunks(LOGIT_ROWS));
-        for ((x, targets), losses) in blocks.zip(losses.chunks_mut(LOGIT_ROWS)) {
+        let seq_len = self.micro.seq_len;
+        let Workspace { x, xn, inv_rms, logits, .. } = workspace;
+        // Scored rows move to the front; the others are not needed any more.
+        let mut targets = Vec::with_capacity(losses.len());
+        for (sequence, all) in self.micro.targets.chunks_exact(seq_len).enumerate() {
+            let from = (sequence + 1) * seq_len - scored;
+            x.copy_within(from * d..(from + scored) * d, sequence * scored * d);
+            targets.extend_from_slice(&all[seq_len - scored..]);
+        }
+        let rows = targets.len();
+        let (xn, inv_rms) = (&mut xn[..rows * d], &mut inv_rms[..rows]);
+        rms_norm::forward(xn, inv_rms, &x[..rows * d], &self.weights.norm, self.config.norm_eps);
+        let block = logit_rows(self.config);
+        let blocks = xn.chunks(block * d).zip(targets.chunks(block));
+        for ((x, targets), losses) in blocks.zip(losses.chunks_mut(block)) {
             let logits = &mut logits[..targets.len() * v];
-            classify(logits, x, table, targets.len(), v, d);
+            self.classify(logits, x, targets.len());
             cross_entropy::forward(losses, logits, targets, v);
         }
     }
@@ -24,43 +35,57 @@ impl Pass<'_> {
     /// The sum of the losses; leaves `scale` times its gradient in `workspace.dx` and adds that of
     /// the classifier and the final norm to `grads`.
     pub(super) fn loss_backward(
-        &mut self,
-        workspace: &mut Workspace,
+        &self,
+        workspace: &mut Workspace<E>,
         scale: f32,
         grads: &mut Grads,
     ) -> f64 {
-        self.final_norm(workspace);
         let (v, d) = (self.config.vocab_size, self.config.dim);
-        let layout = self.params.layout();
-        let table = self.params.slice(&layout.tok_embeddings);
-        let Workspace { x, xn, inv_rms, logits, losses, dx, dxn, .. } = workspace;
-        let blocks = xn.chunks(LOGIT_ROWS * d).zip(self.micro.targets.chunks(LOGIT_ROWS));
-        let outputs = dxn.chunks_mut(LOGIT_ROWS * d).zip(losses.chunks_mut(LOGIT_ROWS));
+        let layout = std::sync::Arc::clone(grads.layout());
+        let Workspace {
+            x,
+            xn,
+            inv_rms,
+            logits,
+            dlogits,
+            losses,
+            dx,
+            dx_rounded,
+            dxn,
+            partial,
+            dy_panels,
+            x_panels,
+            ..
+        } = workspace;
+        let norm = &self.weights.norm;
+        rms_norm::forward(xn, inv_rms, x, norm, self.config.norm_eps);
+        let block = logit_rows(self.config);
+        let blocks = xn.chunks(block * d).zip(self.micro.targets.chunks(block));
+        let outputs = dxn.chunks_mut(block * d).zip(losses.chunks_mut(block));
         for ((x, targets), (dx, losses)) in blocks.zip(outputs) {
             let rows = targets.len();
-            let logits = &mut logits[..rows * v];
-            classify(logits, x, table, rows, v, d);
-            cross_entropy::forward_backward(losses, logits, targets, v, scale);
-            let dlogits = Mat::new(logits, rows, v);
-            matmul(MatMut::new(dx, rows, d), 0.0, 1.0, dlogits, Mat::new(table, v, d));
-            let dtable = MatMut::new(grads.slice_mut(&layout.tok_embeddings), v, d);
-            matmul(dtable, 1.0, 1.0, dlogits.t(), Mat::new(x, rows, d));
+            let (logits, dlogits) = (&mut logits[..rows * v], &mut dlogits[..rows * v]);
+            self.classify(logits, x, rows);
+            cross_entropy::forward_backward(losses, dlogits, logits, targets, v, scale);
+            let dlogits = Mat::new(dlogits, rows, v);
+            let out = MatMut::new(dx, rows, d);
+            let table = self.weights.classifier.backward();
+            matmul(Left::rows(dlogits), table, Store { out, scale: 1.0 });
+            let mut weight_grads = WeightGrads { grads: &mut *grads, dy_panels, x_panels };
+            weight_grads.pack_dy(dlogits);
+            weight_grads.add(&layout.tok_embeddings, 1.0, Mat::new(x, rows, d));
         }
         dx.fill(0.0);
-        let dnorm = grads.slice_mut(&layout.norm);
-        rms_norm::backward(dx, dnorm, dxn, x, self.params.slice(&layout.norm), inv_rms);
+        let input = rms_norm::Backward { dy: dxn, x, w: norm, inv_rms };
+        rms_norm::backward(dx, dx_rounded, grads.slice_mut(&layout.norm), partial, input);
         losses.iter().map(|&loss| f64::from(loss)).sum()
     }
 
-    fn final_norm(&self, workspace: &mut Workspace) {
-        let Workspace { x, xn, inv_rms, .. } = workspace;
-        let norm = self.params.slice(&self.params.layout().norm);
-        rms_norm::forward(xn, inv_rms, x, norm, self.config.norm_eps);
+    /// `logits[rows, V] = x[rows, D] table[V, D]^T`.
+    fn classify(&self, logits: &mut [f32], x: &[E], rows: usize) {
+        let (v, d) = (self.config.vocab_size, self.config.dim);
+        let out = MatMut::new(logits, rows, v);
+        let x = Left::rows(Mat::new(x, rows, d));
+        matmul(x, self.weights.classifier.forward(), Store { out, scale: 1.0 });
     }
-}
-
-/// `logits[rows, V] = x[rows, D] table[V, D]^T`.
-fn classify(logits: &mut [f32], x: &[f32], table: &[f32], rows: usize, v: usize, d: usize) {
-    let logits = MatMut::new(logits, rows, v);
-    matmul(logits, 0.0, 1.0, Mat::new(x, rows, d), Mat::new(table, v, d).t());
 }

@@ -1,7 +1,7 @@
 //! Text generation: one token at a time with cached keys and values.
 
 use aneal_kernels::attention::single_query;
-use aneal_kernels::{Mat, MatMut, matmul, rms_norm, rope, swiglu};
+use aneal_kernels::{matvec, rms_norm, rope, swiglu};
 
 use crate::{Error, ModelConfig, Params, Result};
 
@@ -79,29 +79,23 @@ impl<'a> Decoder<'a> {
             let start = layer * config.seq_len * width;
             let row = start + position * width..start + (position + 1) * width;
             rms_norm::forward(&mut xn, &mut inv_rms, &x, weight(&slots.attention_norm), eps);
-            project(&mut q, 0.0, 1.0, &xn, weight(&slots.wq));
-            project(&mut self.keys[row.clone()], 0.0, 1.0, &xn, weight(&slots.wk));
-            project(&mut self.values[row.clone()], 0.0, 1.0, &xn, weight(&slots.wv));
+            matvec(&mut q, 0.0, 1.0, weight(&slots.wq), &xn);
+            matvec(&mut self.keys[row.clone()], 0.0, 1.0, weight(&slots.wk), &xn);
+            matvec(&mut self.values[row.clone()], 0.0, 1.0, weight(&slots.wv), &xn);
             self.rope.rotate_row(&mut q, position);
             self.rope.rotate_row(&mut self.keys[row.clone()], position);
             let seen = start..row.end;
             let (keys, values) = (&self.keys[seen.clone()], &self.values[seen]);
             single_query(&mut out, &q, keys, values, config.kv_heads, config.head_dim);
-            project(&mut x, 1.0, scale, &out, weight(&slots.wo));
+            matvec(&mut x, 1.0, scale, weight(&slots.wo), &out);
             rms_norm::forward(&mut xn, &mut inv_rms, &x, weight(&slots.ffn_norm), eps);
-            project(&mut h1, 0.0, 1.0, &xn, weight(&slots.w1));
-            project(&mut h3, 0.0, 1.0, &xn, weight(&slots.w3));
-            swiglu::forward(&mut gate, &h1, &h3);
-            project(&mut x, 1.0, scale, &gate, weight(&slots.w2));
+            matvec(&mut h1, 0.0, 1.0, weight(&slots.w1), &xn);
+            matvec(&mut h3, 0.0, 1.0, weight(&slots.w3), &xn);
+            swiglu::gate_row(&mut gate, &h1, &h3);
+            matvec(&mut x, 1.0, scale, weight(&slots.w2), &gate);
         }
         rms_norm::forward(&mut xn, &mut inv_rms, &x, params.slice(&layout.norm), eps);
-        project(&mut self.logits, 0.0, 1.0, &xn, table);
+        matvec(&mut self.logits, 0.0, 1.0, table, &xn);
         self.context.push(id);
     }
-}
-
-/// `y[out] = beta y + alpha x[in] w[out, in]^T`.
-fn project(y: &mut [f32], beta: f32, alpha: f32, x: &[f32], w: &[f32]) {
-    let (n, k) = (y.len(), x.len());
-    matmul(MatMut::new(y, 1, n), beta, alpha, Mat::new(x, 1, k), Mat::new(w, n, k).t());
 }

@@ -1,129 +1,162 @@
 //! Buffers of a micro-batch, made once and used for every step.
 
+use aneal_kernels::matmul::{Kernel, Panels};
+use aneal_kernels::{Element, attention, rms_norm};
+
 use crate::ModelConfig;
 
-/// Rows of logits held at once, so that a large vocabulary does not decide the memory.
-pub(super) const LOGIT_ROWS: usize = 256;
+/// Most logits held at once, so that a large vocabulary does not decide the memory.
+const LOGITS: usize = 1 << 22;
 
 /// What the backward pass of one layer needs from its forward pass. T rows each.
 #[derive(Debug, Default)]
-pub(super) struct Activations {
+pub(super) struct Activations<E: Element> {
     /// `[T, D]`, the layer's input.
     pub(super) x: Vec<f32>,
     /// `[T]`
     pub(super) attention_inv_rms: Vec<f32>,
-    /// `[T, heads * head_dim]`, turned.
-    pub(super) q: Vec<f32>,
-    /// `[T, kv_heads * head_dim]`, turned.
-    pub(super) k: Vec<f32>,
-    /// `[T, kv_heads * head_dim]`
-    pub(super) v: Vec<f32>,
+    /// `[T, (heads + 2 kv_heads) * head_dim]`, queries and keys turned.
+    pub(super) qkv: Vec<E>,
     /// `[T, heads * head_dim]`
-    pub(super) attention: Vec<f32>,
+    pub(super) attention: Vec<E>,
     /// `[B, heads, S]`
     pub(super) lse: Vec<f32>,
     /// `[T, D]`, the residual stream between attention and feed-forward.
     pub(super) x_mid: Vec<f32>,
     /// `[T]`
     pub(super) ffn_inv_rms: Vec<f32>,
-    /// `[T, H]`
-    pub(super) h1: Vec<f32>,
-    /// `[T, H]`
-    pub(super) h3: Vec<f32>,
+    /// `[T, 2 H]`
+    pub(super) h: Vec<E>,
 }
 
 /// All buffers of a pass over a micro-batch.
-#[derive(Debug, Default)]
-pub(super) struct Workspace {
+#[derive(Debug)]
+pub(super) struct Workspace<E: Element> {
     /// At least [`kept`](Self::kept) sets.
-    pub(super) layers: Vec<Activations>,
+    pub(super) layers: Vec<Activations<E>>,
     /// Sets of activations in use: one a layer when a backward pass follows, else a single one that
     /// all layers overwrite.
     pub(super) kept: usize,
-    /// `[T, D]`, the residual stream.
+    /// `[T, D]`, the residual stream behind the last layer.
     pub(super) x: Vec<f32>,
-    /// `[T, D]`, its normalised form where one is needed.
-    pub(super) xn: Vec<f32>,
+    /// `[T, D]`, a normalised input of a product.
+    pub(super) xn: Vec<E>,
     /// `[T]`
     pub(super) inv_rms: Vec<f32>,
     /// `[T, H]`
-    pub(super) gate: Vec<f32>,
-    /// `[LOGIT_ROWS, V]`
+    pub(super) gate: Vec<E>,
+    /// `[rows, V]`, where rows is [`logit_rows`].
     pub(super) logits: Vec<f32>,
+    /// `[rows, V]`
+    pub(super) dlogits: Vec<E>,
     /// `[T]`
     pub(super) losses: Vec<f32>,
     /// `[T, D]`, gradient of the residual stream.
     pub(super) dx: Vec<f32>,
+    /// `[T, D]`, the same, rounded.
+    pub(super) dx_rounded: Vec<E>,
     /// `[T, D]`, gradient of a normalised input.
     pub(super) dxn: Vec<f32>,
-    /// `[T, H]` each.
-    pub(super) dgate: Vec<f32>,
-    pub(super) dh1: Vec<f32>,
-    pub(super) dh3: Vec<f32>,
-    /// `[T, heads * head_dim]` each.
-    pub(super) dattention: Vec<f32>,
-    pub(super) dq: Vec<f32>,
-    /// `[T, kv_heads * head_dim]` each.
-    pub(super) dk: Vec<f32>,
-    pub(super) dv: Vec<f32>,
+    /// `[T, 2 H]`
+    pub(super) dh: Vec<E>,
+    /// `[T, heads * head_dim]`
+    pub(super) dattention: Vec<E>,
+    /// `[T, (heads + 2 kv_heads) * head_dim]`
+    pub(super) dqkv: Vec<E>,
+    /// Sums of a norm gain's gradient.
+    pub(super) partial: Vec<f32>,
+    /// Operands of the product that gives a weight's gradient.
+    pub(super) dy_panels: Panels<E>,
+    pub(super) x_panels: Panels<E>,
+    pub(super) attend: attention::Workspace<E>,
 }
 
-impl Workspace {
+/// Rows of logits held at once.
+pub(super) fn logit_rows(config: &ModelConfig) -> usize {
+    (LOGITS / config.vocab_size).max(64)
+}
+
+impl<E: Element> Workspace<E> {
+    /// Empty, for products by `kernel`.
+    pub(super) fn new(kernel: Kernel<E>) -> Self {
+        Self {
+            layers: Vec::new(),
+            kept: 0,
+            x: Vec::new(),
+            xn: Vec::new(),
+            inv_rms: Vec::new(),
+            gate: Vec::new(),
+            logits: Vec::new(),
+            dlogits: Vec::new(),
+            losses: Vec::new(),
+            dx: Vec::new(),
+            dx_rounded: Vec::new(),
+            dxn: Vec::new(),
+            dh: Vec::new(),
+            dattention: Vec::new(),
+            dqkv: Vec::new(),
+            partial: Vec::new(),
+            dy_panels: Panels::new(kernel),
+            x_panels: Panels::new(kernel),
+            attend: attention::Workspace::new(kernel),
+        }
+    }
+
     /// Bytes that one token of a micro-batch costs in a training step.
     pub(super) fn bytes_per_token(config: &ModelConfig) -> usize {
         let (d, h) = (config.dim, config.hidden);
-        let (q, kv) = (config.q_width(), config.kv_width());
-        let layer = 2 * d + 2 * q + 2 * kv + 2 * h + config.heads + 2;
-        let shared = 4 * d + 4 * h + 2 * q + 2 * kv + 2;
-        4 * (config.layers * layer + shared)
+        let (q, qkv, operand) = (config.q_width(), config.qkv_width(), size_of::<E>());
+        let layer = 4 * (2 * d + config.heads + 2) + operand * (qkv + q + 2 * h);
+        let shared = 4 * (3 * d + 2) + operand * (5 * d + 5 * h + q + 2 * qkv);
+        config.layers * layer + shared
     }
 
-    /// Gives every buffer its exact length for `tokens` rows and `kept` sets of activations.
+    /// Gives every buffer its exact length for `tokens` rows and `kept` sets of activations; those
+    /// of the backward pass only if there are as many sets as layers.
     ///
     /// Buffers shrink in length but not in capacity, so a steady run allocates nothing.
     pub(super) fn fit(&mut self, config: &ModelConfig, tokens: usize, kept: usize) {
         let t = tokens;
         let (d, h) = (t * config.dim, t * config.hidden);
-        let (q, kv) = (t * config.q_width(), t * config.kv_width());
+        let (q, qkv) = (t * config.q_width(), t * config.qkv_width());
         if self.layers.len() < kept {
             self.layers.resize_with(kept, Activations::default);
         }
         self.kept = kept;
         for a in &mut self.layers[..kept] {
-            for (buffer, len) in [
+            fit_all([
                 (&mut a.x, d),
                 (&mut a.attention_inv_rms, t),
-                (&mut a.q, q),
-                (&mut a.k, kv),
-                (&mut a.v, kv),
-                (&mut a.attention, q),
                 (&mut a.lse, t * config.heads),
                 (&mut a.x_mid, d),
                 (&mut a.ffn_inv_rms, t),
-                (&mut a.h1, h),
-                (&mut a.h3, h),
-            ] {
-                buffer.resize(len, 0.0);
-            }
+            ]);
+            fit_all([(&mut a.qkv, qkv), (&mut a.attention, q), (&mut a.h, 2 * h)]);
         }
-        for (buffer, len) in [
-            (&mut self.x, d),
-            (&mut self.xn, d),
-            (&mut self.inv_rms, t),
-            (&mut self.gate, h),
-            (&mut self.logits, LOGIT_ROWS.min(t) * config.vocab_size),
-            (&mut self.losses, t),
-            (&mut self.dx, d),
-            (&mut self.dxn, d),
-            (&mut self.dgate, h),
-            (&mut self.dh1, h),
-            (&mut self.dh3, h),
-            (&mut self.dattention, q),
-            (&mut self.dq, q),
-            (&mut self.dk, kv),
-            (&mut self.dv, kv),
-        ] {
-            buffer.resize(len, 0.0);
+        let logits = logit_rows(config).min(t) * config.vocab_size;
+        fit_all([(&mut self.x, d), (&mut self.inv_rms, t), (&mut self.logits, logits)]);
+        fit_all([(&mut self.xn, d), (&mut self.gate, h)]);
+        if kept == config.layers {
+            let partial = rms_norm::partial_len(t, config.dim);
+            fit_all([
+                (&mut self.losses, t),
+                (&mut self.dx, d),
+                (&mut self.dxn, d),
+                (&mut self.partial, partial),
+            ]);
+            fit_all([
+                (&mut self.dlogits, logits),
+                (&mut self.dx_rounded, d),
+                (&mut self.dh, 2 * h),
+                (&mut self.dattention, q),
+                (&mut self.dqkv, qkv),
+            ]);
         }
+    }
+}
+
+fn fit_all<T: Element, const N: usize>(buffers: [(&mut Vec<T>, usize); N]) {
+    for (buffer, len) in buffers {
+        buffer.resize(len, T::from_f32(0.0));
     }
 }
