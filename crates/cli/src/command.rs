@@ -1,5 +1,6 @@
 //! One file a command: its flags, and what it does with them.
 
+pub(crate) mod bench;
 pub(crate) mod data;
 pub(crate) mod eval;
 pub(crate) mod generate;

@@ -44,6 +44,8 @@ enum Command {
     Generate(command::generate::Args),
     /// Make token shards from text, or look into them
     Data(command::data::Args),
+    /// Measure the speed of this machine: arithmetic, products, steps, updates, evaluation
+    Bench(command::bench::Args),
 }
 
 /// How a command ended well.
@@ -75,6 +77,7 @@ fn run(cli: Cli) -> anyhow::Result<Done> {
         Command::Pack(args) => command::pack::run(&args, json),
         Command::Generate(args) => command::generate::run(&args, json),
         Command::Data(args) => command::data::run(&args, json),
+        Command::Bench(args) => command::bench::run(&args, json),
     })
 }
 

@@ -22,6 +22,7 @@ mod exp;
 pub mod matmul;
 mod matvec;
 pub mod norm;
+mod peak;
 pub mod rms_norm;
 pub mod rope;
 pub mod simd;
@@ -33,6 +34,7 @@ pub use element::Element;
 pub use half::bf16;
 pub use matmul::{Mat, MatMut, matmul};
 pub use matvec::matvec;
+pub use peak::peak_flops;
 
 /// Threads that the operations called from here share.
 pub fn threads() -> usize {

@@ -1,4 +1,4 @@
-//! Sum of squares, for the global gradient norm.
+//! What is done to all gradients at once: clearing, and the sum of squares for the global norm.
 
 use rayon::prelude::*;
 
@@ -14,6 +14,11 @@ pub fn sum_of_squares(x: &[f32]) -> f64 {
     let level = Level::best();
     let chunks: Vec<f64> = x.par_chunks(CHUNK).map(|c| chunk_sum(level, c)).collect();
     chunks.iter().sum()
+}
+
+/// Sets all of `x` to zero, on all threads.
+pub fn clear(x: &mut [f32]) {
+    x.par_chunks_mut(CHUNK).for_each(|chunk| chunk.fill(0.0));
 }
 
 row_kernel! {

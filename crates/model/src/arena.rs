@@ -41,6 +41,11 @@ impl Arena {
         &mut self.values
     }
 
+    /// Sets every value to zero, on all threads.
+    pub fn clear(&mut self) {
+        aneal_kernels::norm::clear(&mut self.values);
+    }
+
     /// The values of one slot of the layout.
     pub fn slice(&self, slot: &Range<usize>) -> &[f32] {
         &self.values[slot.clone()]

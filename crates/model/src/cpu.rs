@@ -8,11 +8,12 @@
 use aneal_kernels::matmul::Kernel;
 use aneal_kernels::{Element, bf16, rope};
 
-use crate::{Backend, Batch, Error, Grads, ModelConfig, Params, Precision, Result};
+use crate::{Backend, Batch, Error, Grads, ModelConfig, Params, Precision, Profile, Result};
 
 mod classifier;
 mod decode;
 mod layer;
+mod weight_grads;
 mod weights;
 mod workspace;
 
@@ -56,6 +57,11 @@ impl Cpu {
             Precision::F32 => Typed::F32(Engine::new(config)),
             Precision::Bf16 => Typed::Bf16(Engine::new(config)),
         }))
+    }
+
+    /// Where the time went since this was asked last.
+    pub fn take_profile(&mut self) -> Profile {
+        with_engine!(&mut self.0, engine => std::mem::take(&mut engine.workspace.profile))
     }
 }
 

@@ -26,6 +26,7 @@ mod layout;
 pub mod philox;
 mod precision;
 mod preset;
+mod profile;
 mod sampling;
 
 pub use arena::{Arena, Grads, Params};
@@ -36,6 +37,7 @@ pub use error::Error;
 pub use init::init;
 pub use layout::{LayerSlots, Layout, TensorSpec};
 pub use precision::Precision;
+pub use profile::{Op, Profile};
 pub use sampling::Sampling;
 
 /// This crate's result.

@@ -162,6 +162,21 @@ pub struct AdamWConfig {
     pub grad_clip: f32,
 }
 
+impl AdamWConfig {
+    /// The usual values beside a learning rate.
+    pub fn with_lr(lr: f32) -> Self {
+        Self {
+            lr,
+            embedding_lr: None,
+            beta1: default_beta1(),
+            beta2: default_beta2(),
+            eps: default_adam_eps(),
+            weight_decay: default_weight_decay(),
+            grad_clip: default_grad_clip(),
+        }
+    }
+}
+
 fn default_beta1() -> f32 {
     0.9
 }

@@ -14,9 +14,11 @@ compile_error!(
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("sizes of files and models need 64 bits");
 
+pub mod bench;
 pub mod checkpoint;
 pub mod config;
 pub mod data;
+pub mod energy;
 mod error;
 pub mod generate;
 pub mod loss_scale;
@@ -26,6 +28,7 @@ pub mod run_folder;
 pub mod sampler;
 pub mod schedule;
 mod trainer;
+pub mod update;
 
 pub use config::RunConfig;
 pub use error::Error;

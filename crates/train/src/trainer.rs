@@ -4,18 +4,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use aneal_golf::score::{Score, Windows, score};
-use aneal_kernels::norm::sum_of_squares;
-use aneal_model::{Backend, Grads, Params, init};
+use aneal_model::{Backend, Grads, init};
 use serde_json::json;
 
 use crate::checkpoint::{self, State};
 use crate::data::Data;
 use crate::generate::{Request, generate};
 use crate::loss_scale::LossScaler;
-use crate::optimizer::{self, Optimizer, Rate, clip_factor};
+use crate::optimizer;
 use crate::run_folder::{Lock, Logs, RunFolder};
 use crate::sampler::Sampler;
 use crate::schedule::Position;
+use crate::update::{Learner, Settings};
 use crate::{Event, Observer, Result, RunConfig};
 
 mod finish;
@@ -46,9 +46,7 @@ pub struct Trainer<'a> {
     _lock: Lock,
     data: Data,
     backend: &'a mut dyn Backend,
-    params: Params,
-    grads: Grads,
-    optimizer: Box<dyn Optimizer>,
+    learner: Learner,
     state: State,
     logs: Logs,
     observer: &'a mut dyn Observer,
@@ -73,16 +71,15 @@ impl<'a> Trainer<'a> {
         let state = State::new(sampler, data.train.len(), LossScaler::new(config.loss_scale));
         let resumed = resume::latest(&folder, &config, &data)?;
         let position = resumed.as_ref().map(|r| r.state.log).unwrap_or_default();
+        let grads = Grads::zeros(params.layout());
         let mut trainer = Self {
-            grads: Grads::zeros(params.layout()),
             logs: folder.logs(position)?,
             config,
             folder,
             _lock: lock,
             data,
             backend,
-            params,
-            optimizer,
+            learner: Learner { params, grads, optimizer },
             state,
             observer,
         };
@@ -97,7 +94,7 @@ impl<'a> Trainer<'a> {
             Some(resumed) => trainer.restore(resumed)?,
             None => trainer.introduce()?,
         }
-        trainer.backend.stage(&trainer.params)?;
+        trainer.backend.stage(&trainer.learner.params)?;
         Ok(trainer)
     }
 
@@ -167,29 +164,24 @@ impl<'a> Trainer<'a> {
             self.config.sequences_per_span(),
             self.config.seq_len(),
         )?;
-        self.grads.values_mut().fill(0.0);
-        let scale = self.state.loss_scale.scale();
-        let loss = self.backend.forward_backward(&batch, scale, &mut self.grads)?;
-        let norm = sum_of_squares(self.grads.values()).sqrt() / f64::from(scale);
-        let multiplier = self.config.schedule.multiplier(self.position());
-        let accepted = self.state.loss_scale.accept(norm, self.state.step + 1)?;
-        if accepted {
-            let clip = clip_factor(norm, self.config.adamw().grad_clip);
-            let rate = Rate { multiplier, grad_scale: clip / scale };
-            self.optimizer.step(&mut self.params, &self.grads, rate);
-            self.backend.stage(&self.params)?;
-        }
+        let settings = Settings {
+            step: self.state.step,
+            multiplier: self.config.schedule.multiplier(self.position()),
+            grad_clip: self.config.adamw().grad_clip,
+        };
+        let loss_scale = &mut self.state.loss_scale;
+        let update = self.learner.update(self.backend, &batch, loss_scale, settings)?;
         let step_ms = start.elapsed().as_secs_f64() * 1e3;
         self.state.step += 1;
         self.state.tokens += batch.targets() as u64;
         self.state.train_ms += step_ms;
         self.state.val_bpb = None;
-        self.state.optimizer_updates = self.optimizer.updates();
+        self.state.optimizer_updates = self.learner.optimizer.updates();
         self.record_step(&journal::StepRecord {
-            loss,
-            lr: self.optimizer.peak_lr() * multiplier,
-            grad_norm: norm,
-            skipped: !accepted,
+            loss: update.loss,
+            lr: self.learner.optimizer.peak_lr() * settings.multiplier,
+            grad_norm: update.grad_norm,
+            skipped: !update.accepted,
             step_ms,
         })
     }
@@ -222,7 +214,7 @@ impl<'a> Trainer<'a> {
     }
 
     fn sample(&mut self) -> Result<String> {
-        let Self { config, params, data, .. } = self;
+        let Self { config, learner, data, .. } = self;
         let settings = &config.sample;
         let request = Request {
             prompt: &settings.prompt,
@@ -231,7 +223,7 @@ impl<'a> Trainer<'a> {
             seed: config.seed,
         };
         let mut text = settings.prompt.clone();
-        generate(&config.model, params, &data.tokenizer, &request, &mut |piece| {
+        generate(&config.model, &learner.params, &data.tokenizer, &request, &mut |piece| {
             text.push_str(piece);
         })?;
         let step = self.state.step;
@@ -247,8 +239,8 @@ impl<'a> Trainer<'a> {
         let path = checkpoint::save(
             &folder,
             &self.config.model,
-            &self.params,
-            self.optimizer.as_ref(),
+            &self.learner.params,
+            self.learner.optimizer.as_ref(),
             &self.state,
         )?;
         checkpoint::prune(&folder, self.config.checkpoint.keep)?;

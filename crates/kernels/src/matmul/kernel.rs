@@ -25,6 +25,9 @@ pub(super) struct LeftTile<E> {
 /// Units, left tile, right panel `[units, COLS, PER_UNIT]`, sums `[ROWS, COLS]` (overwritten).
 type Run<E> = unsafe fn(usize, LeftTile<E>, *const E, *mut f32);
 
+/// Steps, and one unit to multiply: the same arithmetic without memory.
+type Spin<E> = unsafe fn(usize, *const E) -> f32;
+
 /// A micro-kernel for operands of type `E`.
 #[derive(Debug)]
 pub struct Kernel<E: 'static> {
@@ -32,6 +35,7 @@ pub struct Kernel<E: 'static> {
     rows: usize,
     cols: usize,
     run: Run<E>,
+    spin: Spin<E>,
 }
 
 impl<E> Clone for Kernel<E> {
@@ -86,6 +90,21 @@ impl<E: Element> Kernel<E> {
     }
 }
 
+impl<E: Element> Kernel<E> {
+    /// Runs the arithmetic of `steps` steps of a tile on registers alone, which is the most that
+    /// this kernel could reach. Returns what must not be optimised away.
+    pub(crate) fn spin(&self, steps: usize) -> f32 {
+        let unit = [E::from_f32(0.5); 2];
+        // SAFETY: a kernel is only made for levels of this machine, and a unit is at most two values.
+        unsafe { (self.spin)(steps, std::hint::black_box(unit.as_ptr())) }
+    }
+
+    /// Multiplications and additions of one step of a tile.
+    pub(crate) fn flops_per_step(&self) -> f64 {
+        (2 * E::PER_UNIT * self.rows * self.cols) as f64
+    }
+}
+
 /// The body.
 ///
 /// # Safety
@@ -123,6 +142,34 @@ unsafe fn tile<E: Element, P: Product<E>, const ROWS: usize, const VECTORS: usiz
     }
 }
 
+/// The arithmetic of [`tile`] on one unit, over and over.
+///
+/// # Safety
+/// `unit` must be a unit, and the instruction set of `P` enabled where this is inlined.
+#[inline(always)]
+unsafe fn spin<E: Element, P: Product<E>, const ROWS: usize, const VECTORS: usize>(
+    steps: usize,
+    unit: *const E,
+) -> f32 {
+    // SAFETY: the caller's promise; `sum` has the lanes that `store` writes.
+    unsafe {
+        let (left, right) = (P::spread(unit), P::spread(unit));
+        let mut tile = [[P::Sum::zero(); VECTORS]; ROWS];
+        for _ in 0..steps {
+            for sum in tile.as_flattened_mut() {
+                *sum = P::add(*sum, left, right);
+            }
+        }
+        let mut total = 0.0;
+        for register in tile.as_flattened() {
+            let mut lanes = [0.0; MAX_COLS];
+            register.store(lanes.as_mut_ptr());
+            total += lanes[0];
+        }
+        total
+    }
+}
+
 /// Kernels of one element type: level, required features, product, rows, registers a row.
 macro_rules! kernels {
     ($constructor:ident, $element:ty: $($(#[$cfg:meta])* $level:ident $(($features:literal))? => $product:ty, $rows:literal x $vectors:literal;)*) => {
@@ -143,9 +190,14 @@ macro_rules! kernels {
                                 tile::<$element, $product, $rows, $vectors>(units, left, right, sums)
                             }
                         }
+                        $(#[target_feature(enable = $features)])?
+                        unsafe fn spinning(steps: usize, unit: *const $element) -> f32 {
+                            // SAFETY: as above.
+                            unsafe { spin::<$element, $product, $rows, $vectors>(steps, unit) }
+                        }
                         const COLS: usize = $vectors * <$product as Product<$element>>::Sum::LANES;
                         const { assert!(COLS % $rows == 0 && COLS <= MAX_COLS) };
-                        Kernel { level, rows: $rows, cols: COLS, run }
+                        Kernel { level, rows: $rows, cols: COLS, run, spin: spinning }
                     })*
                     #[allow(unreachable_patterns)]
                     _ => Self::$constructor(Level::Portable),

@@ -90,6 +90,11 @@ impl<'a, E: Element> PanelsView<'a, E> {
         Self { units, cols, ..self }
     }
 
+    /// Number of columns, N.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
     /// Number of panels.
     pub(super) fn panels(&self) -> usize {
         self.cols.div_ceil(self.kernel.cols())

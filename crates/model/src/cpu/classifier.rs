@@ -3,16 +3,17 @@
 use aneal_kernels::matmul::{Left, Store, matmul};
 use aneal_kernels::{Element, Mat, MatMut, cross_entropy, rms_norm};
 
-use super::layer::{Pass, WeightGrads};
+use super::layer::Pass;
 use super::workspace::{Workspace, logit_rows};
 use crate::Grads;
+use crate::profile::{Op, Profile};
 
 impl<E: Element> Pass<'_, E> {
     /// The losses of the last `scored` targets of every sequence, `losses[B, scored]`.
     pub(super) fn losses(&self, workspace: &mut Workspace<E>, scored: usize, losses: &mut [f32]) {
         let (v, d) = (self.config.vocab_size, self.config.dim);
         let seq_len = self.micro.seq_len;
-        let Workspace { x, xn, inv_rms, logits, .. } = workspace;
+        let Workspace { x, xn, inv_rms, logits, profile, .. } = workspace;
         // Scored rows move to the front; the others are not needed any more.
         let mut targets = Vec::with_capacity(losses.len());
         for (sequence, all) in self.micro.targets.chunks_exact(seq_len).enumerate() {
@@ -22,13 +23,21 @@ impl<E: Element> Pass<'_, E> {
         }
         let rows = targets.len();
         let (xn, inv_rms) = (&mut xn[..rows * d], &mut inv_rms[..rows]);
-        rms_norm::forward(xn, inv_rms, &x[..rows * d], &self.weights.norm, self.config.norm_eps);
+        profile.time(Op::RmsNorm, || {
+            rms_norm::forward(
+                xn,
+                inv_rms,
+                &x[..rows * d],
+                &self.weights.norm,
+                self.config.norm_eps,
+            );
+        });
         let block = logit_rows(self.config);
         let blocks = xn.chunks(block * d).zip(targets.chunks(block));
         for ((x, targets), losses) in blocks.zip(losses.chunks_mut(block)) {
             let logits = &mut logits[..targets.len() * v];
-            self.classify(logits, x, targets.len());
-            cross_entropy::forward(losses, logits, targets, v);
+            self.classify(profile, logits, x, targets.len());
+            profile.time(Op::CrossEntropy, || cross_entropy::forward(losses, logits, targets, v));
         }
     }
 
@@ -53,39 +62,49 @@ impl<E: Element> Pass<'_, E> {
             dx_rounded,
             dxn,
             partial,
-            dy_panels,
-            x_panels,
+            dw_operands,
+            profile,
             ..
         } = workspace;
         let norm = &self.weights.norm;
-        rms_norm::forward(xn, inv_rms, x, norm, self.config.norm_eps);
+        profile.time(Op::RmsNorm, || {
+            rms_norm::forward(xn, inv_rms, x, norm, self.config.norm_eps);
+        });
         let block = logit_rows(self.config);
         let blocks = xn.chunks(block * d).zip(self.micro.targets.chunks(block));
         let outputs = dxn.chunks_mut(block * d).zip(losses.chunks_mut(block));
         for ((x, targets), (dx, losses)) in blocks.zip(outputs) {
             let rows = targets.len();
             let (logits, dlogits) = (&mut logits[..rows * v], &mut dlogits[..rows * v]);
-            self.classify(logits, x, rows);
-            cross_entropy::forward_backward(losses, dlogits, logits, targets, v, scale);
+            self.classify(profile, logits, x, rows);
+            profile.time(Op::CrossEntropy, || {
+                cross_entropy::forward_backward(losses, dlogits, logits, targets, v, scale);
+            });
             let dlogits = Mat::new(dlogits, rows, v);
-            let out = MatMut::new(dx, rows, d);
-            let table = self.weights.classifier.backward();
-            matmul(Left::rows(dlogits), table, Store { out, scale: 1.0 });
-            let mut weight_grads = WeightGrads { grads: &mut *grads, dy_panels, x_panels };
-            weight_grads.pack_dy(dlogits);
-            weight_grads.add(&layout.tok_embeddings, 1.0, Mat::new(x, rows, d));
+            let store = Store { out: MatMut::new(dx, rows, d), scale: 1.0 };
+            profile.product(Op::InputGrads, rows * v * d, || {
+                matmul(Left::rows(dlogits), self.weights.classifier.backward(), store);
+            });
+            let dw = grads.slice_mut(&layout.tok_embeddings);
+            dw_operands.pack_dy(profile, dlogits);
+            dw_operands.add(profile, dw, 1.0, Mat::new(x, rows, d));
         }
         dx.fill(0.0);
         let input = rms_norm::Backward { dy: dxn, x, w: norm, inv_rms };
-        rms_norm::backward(dx, dx_rounded, grads.slice_mut(&layout.norm), partial, input);
+        let dw = grads.slice_mut(&layout.norm);
+        profile.time(Op::RmsNormBackward, || {
+            rms_norm::backward(dx, dx_rounded, dw, partial, input);
+        });
         losses.iter().map(|&loss| f64::from(loss)).sum()
     }
 
     /// `logits[rows, V] = x[rows, D] table[V, D]^T`.
-    fn classify(&self, logits: &mut [f32], x: &[E], rows: usize) {
+    fn classify(&self, profile: &mut Profile, logits: &mut [f32], x: &[E], rows: usize) {
         let (v, d) = (self.config.vocab_size, self.config.dim);
-        let out = MatMut::new(logits, rows, v);
+        let store = Store { out: MatMut::new(logits, rows, v), scale: 1.0 };
         let x = Left::rows(Mat::new(x, rows, d));
-        matmul(x, self.weights.classifier.forward(), Store { out, scale: 1.0 });
+        profile.product(Op::Classifier, rows * v * d, || {
+            matmul(x, self.weights.classifier.forward(), store);
+        });
     }
 }

@@ -1,8 +1,6 @@
 //! One layer forward and backward, and the passes over all of them.
 
-use std::ops::Range;
-
-use aneal_kernels::matmul::{Add, AddTo, Left, Panels, Store, matmul};
+use aneal_kernels::matmul::{AddTo, Epilogue, Left, PanelsView, Store, matmul};
 use aneal_kernels::rope::StoreTurned;
 use aneal_kernels::swiglu::{StoreGate, StoreGateGrad};
 use aneal_kernels::{Element, Mat, MatMut, attention, embedding, rms_norm, rope};
@@ -10,6 +8,7 @@ use aneal_kernels::{Element, Mat, MatMut, attention, embedding, rms_norm, rope};
 use super::MicroBatch;
 use super::weights::{LayerWeights, Weights};
 use super::workspace::{Activations, Workspace};
+use crate::profile::{Op, Profile};
 use crate::{Grads, LayerSlots, ModelConfig};
 
 /// A micro-batch on its way through the model.
@@ -25,47 +24,61 @@ impl<E: Element> Pass<'_, E> {
     /// activations if the workspace has room for them.
     pub(super) fn forward(&self, workspace: &mut Workspace<E>) {
         let table = &self.weights.tok_embeddings;
-        let Workspace { layers, kept, x, xn, gate, attend, .. } = workspace;
-        embedding::forward(x, &self.micro.inputs, table, self.config.dim);
+        let Workspace { x, profile, .. } = workspace;
+        profile.time(Op::Embedding, || {
+            embedding::forward(x, &self.micro.inputs, table, self.config.dim);
+        });
         for (index, weights) in self.weights.layers.iter().enumerate() {
-            let acts = &mut layers[index.min(*kept - 1)];
-            std::mem::swap(x, &mut acts.x);
-            self.forward_layer(weights, acts, x, xn, gate, attend);
+            let keep = index.min(workspace.kept - 1);
+            std::mem::swap(&mut workspace.x, &mut workspace.layers[keep].x);
+            self.forward_attention(weights, keep, workspace);
+            self.forward_ffn(weights, keep, workspace);
         }
     }
 
-    /// From `acts.x` to `x`.
-    fn forward_layer(
+    /// From `acts.x` to `acts.x_mid`.
+    fn forward_attention(
         &self,
         weights: &LayerWeights<E>,
-        acts: &mut Activations<E>,
-        x: &mut [f32],
-        xn: &mut [E],
-        gate: &mut [E],
-        attend: &attention::Workspace<E>,
+        keep: usize,
+        workspace: &mut Workspace<E>,
     ) {
-        let (config, eps) = (self.config, self.config.norm_eps);
-        let scale = config.residual_scale();
-        let shape = self.attention_shape();
-
-        rms_norm::forward(xn, &mut acts.attention_inv_rms, &acts.x, &weights.attention_norm, eps);
+        let Workspace { layers, xn, attend, profile, .. } = workspace;
+        let Activations { x, attention_inv_rms, qkv, attention, lse, x_mid, .. } =
+            &mut layers[keep];
+        let config = self.config;
+        profile.time(Op::RmsNorm, || {
+            rms_norm::forward(xn, attention_inv_rms, x, &weights.attention_norm, config.norm_eps);
+        });
         let turned = StoreTurned {
-            out: self.rows_mut(&mut acts.qkv),
+            out: self.rows_mut(qkv),
             width: config.q_width() + config.kv_width(),
             seq_len: self.micro.seq_len,
             table: self.rope,
             first: 0,
         };
-        matmul(self.left(xn), weights.wqkv.forward(), turned);
-        attention::forward(&mut acts.attention, &mut acts.lse, &acts.qkv, &shape, attend);
-        let residual = AddTo { out: self.rows_mut(&mut acts.x_mid), base: &acts.x, scale };
-        matmul(self.left(&acts.attention), weights.wo.forward(), residual);
+        self.product(profile, Op::AttentionProducts, xn, weights.wqkv.forward(), turned);
+        let shape = self.attention_shape();
+        profile.product(Op::Attention, self.attention_mul_adds(), || {
+            attention::forward(attention, lse, qkv, &shape, attend);
+        });
+        let scale = config.residual_scale();
+        let residual = AddTo { out: self.rows_mut(x_mid), base: x, scale };
+        self.product(profile, Op::AttentionProducts, attention, weights.wo.forward(), residual);
+    }
 
-        rms_norm::forward(xn, &mut acts.ffn_inv_rms, &acts.x_mid, &weights.ffn_norm, eps);
-        let gated = StoreGate { h: self.rows_mut(&mut acts.h), gate: self.rows_mut(gate) };
-        matmul(self.left(xn), weights.w13.forward(), gated);
-        let residual = AddTo { out: self.rows_mut(x), base: &acts.x_mid, scale };
-        matmul(self.left(gate), weights.w2.forward(), residual);
+    /// From `acts.x_mid` to `workspace.x`.
+    fn forward_ffn(&self, weights: &LayerWeights<E>, keep: usize, workspace: &mut Workspace<E>) {
+        let Workspace { layers, x, xn, gate, profile, .. } = workspace;
+        let Activations { x_mid, ffn_inv_rms, h, .. } = &mut layers[keep];
+        profile.time(Op::RmsNorm, || {
+            rms_norm::forward(xn, ffn_inv_rms, x_mid, &weights.ffn_norm, self.config.norm_eps);
+        });
+        let gated = StoreGate { h: self.rows_mut(h), gate: self.rows_mut(gate) };
+        self.product(profile, Op::FeedForwardProducts, xn, weights.w13.forward(), gated);
+        let scale = self.config.residual_scale();
+        let residual = AddTo { out: self.rows_mut(x), base: x_mid, scale };
+        self.product(profile, Op::FeedForwardProducts, gate, weights.w2.forward(), residual);
     }
 
     /// Takes the gradient of the residual stream in `workspace.dx` back to the embedding.
@@ -77,7 +90,10 @@ impl<E: Element> Pass<'_, E> {
             self.backward_attention(weights, slots, index, workspace, grads);
         }
         let table = grads.slice_mut(&layout.tok_embeddings);
-        embedding::backward(table, &self.micro.inputs, &workspace.dx, self.config.dim);
+        let Workspace { dx, profile, .. } = workspace;
+        profile.time(Op::EmbeddingBackward, || {
+            embedding::backward(table, &self.micro.inputs, dx, self.config.dim);
+        });
     }
 
     fn backward_ffn(
@@ -88,27 +104,42 @@ impl<E: Element> Pass<'_, E> {
         workspace: &mut Workspace<E>,
         grads: &mut Grads,
     ) {
-        let acts = &workspace.layers[index];
-        let Workspace { xn, gate, dx, dx_rounded, dxn, dh, partial, dy_panels, x_panels, .. } =
-            workspace;
+        let Workspace {
+            layers,
+            xn,
+            gate,
+            dx,
+            dx_rounded,
+            dxn,
+            dh,
+            partial,
+            dw_operands,
+            profile,
+            ..
+        } = workspace;
+        let Activations { x_mid, ffn_inv_rms, h, .. } = &layers[index];
         let scale = self.config.residual_scale();
-        let mut weight_grads = WeightGrads { grads, dy_panels, x_panels };
 
-        let gated =
-            StoreGateGrad { h: &acts.h, dh: self.rows_mut(dh), gate: self.rows_mut(gate), scale };
-        matmul(self.left(dx_rounded), weights.w2.backward(), gated);
-        weight_grads.pack_dy(self.rows(dx_rounded));
-        weight_grads.add(&slots.w2, scale, self.rows(gate));
+        let (dh_rows, gate_rows) = (self.rows_mut(dh), self.rows_mut(gate));
+        let gated = StoreGateGrad { h, dh: dh_rows, gate: gate_rows, scale };
+        self.product(profile, Op::InputGrads, dx_rounded, weights.w2.backward(), gated);
+        dw_operands.pack_dy(profile, self.rows(dx_rounded));
+        dw_operands.add(profile, grads.slice_mut(&slots.w2), scale, self.rows(gate));
 
-        let out = self.rows_mut(dxn);
-        matmul(self.left(dh), weights.w13.backward(), Store { out, scale: 1.0 });
-        rms_norm::apply(xn, &acts.x_mid, &weights.ffn_norm, &acts.ffn_inv_rms);
-        weight_grads.pack_dy(self.rows(dh));
-        weight_grads.add(&slots.w13(), 1.0, self.rows(xn));
+        let store = Store { out: self.rows_mut(dxn), scale: 1.0 };
+        self.product(profile, Op::InputGrads, dh, weights.w13.backward(), store);
+        profile.time(Op::RmsNormAgain, || {
+            rms_norm::apply(xn, x_mid, &weights.ffn_norm, ffn_inv_rms);
+        });
+        dw_operands.pack_dy(profile, self.rows(dh));
+        dw_operands.add(profile, grads.slice_mut(&slots.w13()), 1.0, self.rows(xn));
 
-        let (w, inv_rms) = (&weights.ffn_norm, &acts.ffn_inv_rms);
-        let input = rms_norm::Backward { dy: dxn, x: &acts.x_mid, w, inv_rms };
-        rms_norm::backward(dx, dx_rounded, grads.slice_mut(&slots.ffn_norm), partial, input);
+        let (w, inv_rms) = (&weights.ffn_norm, ffn_inv_rms);
+        let input = rms_norm::Backward { dy: dxn, x: x_mid, w, inv_rms };
+        let dw = grads.slice_mut(&slots.ffn_norm);
+        profile.time(Op::RmsNormBackward, || {
+            rms_norm::backward(dx, dx_rounded, dw, partial, input);
+        });
     }
 
     fn backward_attention(
@@ -119,8 +150,8 @@ impl<E: Element> Pass<'_, E> {
         workspace: &mut Workspace<E>,
         grads: &mut Grads,
     ) {
-        let acts = &workspace.layers[index];
         let Workspace {
+            layers,
             xn,
             dx,
             dx_rounded,
@@ -128,34 +159,62 @@ impl<E: Element> Pass<'_, E> {
             dattention,
             dqkv,
             partial,
-            dy_panels,
-            x_panels,
+            dw_operands,
             attend,
+            profile,
             ..
         } = workspace;
+        let Activations { x, attention_inv_rms, attention, lse, qkv, .. } = &layers[index];
         let scale = self.config.residual_scale();
-        let mut weight_grads = WeightGrads { grads, dy_panels, x_panels };
 
-        let out = self.rows_mut(dattention);
-        matmul(self.left(dx_rounded), weights.wo.backward(), Store { out, scale });
-        weight_grads.pack_dy(self.rows(dx_rounded));
-        weight_grads.add(&slots.wo, scale, self.rows(&acts.attention));
+        let store = Store { out: self.rows_mut(dattention), scale };
+        self.product(profile, Op::InputGrads, dx_rounded, weights.wo.backward(), store);
+        dw_operands.pack_dy(profile, self.rows(dx_rounded));
+        dw_operands.add(profile, grads.slice_mut(&slots.wo), scale, self.rows(attention));
 
-        let Activations { attention: out, lse, qkv, .. } = acts;
-        let input = attention::Backward { dout: dattention, out, lse, qkv };
-        attention::backward(dqkv, input, &self.attention_shape(), attend);
-        let turned = self.config.q_width() + self.config.kv_width();
-        self.rope.rotate_back(dqkv, self.config.qkv_width(), turned, self.micro.seq_len);
+        let input = attention::Backward { dout: dattention, out: attention, lse, qkv };
+        // Of five products one computes the scores again, which is no work of its own.
+        profile.product(Op::AttentionBackward, 2 * self.attention_mul_adds(), || {
+            attention::backward(dqkv, input, &self.attention_shape(), attend);
+        });
+        let (width, turned) =
+            (self.config.qkv_width(), self.config.q_width() + self.config.kv_width());
+        profile.time(Op::RopeBackward, || {
+            self.rope.rotate_back(dqkv, width, turned, self.micro.seq_len);
+        });
 
-        let out = self.rows_mut(dxn);
-        matmul(self.left(dqkv), weights.wqkv.backward(), Store { out, scale: 1.0 });
-        rms_norm::apply(xn, &acts.x, &weights.attention_norm, &acts.attention_inv_rms);
-        weight_grads.pack_dy(self.rows(dqkv));
-        weight_grads.add(&slots.wqkv(), 1.0, self.rows(xn));
+        let store = Store { out: self.rows_mut(dxn), scale: 1.0 };
+        self.product(profile, Op::InputGrads, dqkv, weights.wqkv.backward(), store);
+        profile.time(Op::RmsNormAgain, || {
+            rms_norm::apply(xn, x, &weights.attention_norm, attention_inv_rms);
+        });
+        dw_operands.pack_dy(profile, self.rows(dqkv));
+        dw_operands.add(profile, grads.slice_mut(&slots.wqkv()), 1.0, self.rows(xn));
 
-        let (w, inv_rms) = (&weights.attention_norm, &acts.attention_inv_rms);
-        let input = rms_norm::Backward { dy: dxn, x: &acts.x, w, inv_rms };
-        rms_norm::backward(dx, dx_rounded, grads.slice_mut(&slots.attention_norm), partial, input);
+        let (w, inv_rms) = (&weights.attention_norm, attention_inv_rms);
+        let input = rms_norm::Backward { dy: dxn, x, w, inv_rms };
+        let dw = grads.slice_mut(&slots.attention_norm);
+        profile.time(Op::RmsNormBackward, || {
+            rms_norm::backward(dx, dx_rounded, dw, partial, input);
+        });
+    }
+
+    /// Multiply-adds of causal attention forward, half of the square.
+    fn attention_mul_adds(&self) -> usize {
+        self.micro.tokens() * self.config.q_width() * self.micro.seq_len
+    }
+
+    /// A product of all rows of `x`.
+    fn product(
+        &self,
+        profile: &mut Profile,
+        op: Op,
+        x: &[E],
+        weight: PanelsView<'_, E>,
+        epilogue: impl Epilogue,
+    ) {
+        let left = Left::rows(self.rows(x));
+        profile.product(op, x.len() * weight.cols(), || matmul(left, weight, epilogue));
     }
 
     fn attention_shape(&self) -> attention::Shape {
@@ -178,34 +237,5 @@ impl<E: Element> Pass<'_, E> {
         let t = self.micro.tokens();
         let width = x.len() / t;
         MatMut::new(x, t, width)
-    }
-
-    /// The rows of a `[T, width]` buffer as left operand.
-    fn left<'b>(&self, x: &'b [E]) -> Left<'b, E> {
-        Left::rows(self.rows(x))
-    }
-}
-
-/// Products that give gradients of weights, `dW[out, in] += scale dy[T, out]^T x[T, in]`.
-pub(super) struct WeightGrads<'a, E: Element> {
-    pub(super) grads: &'a mut Grads,
-    pub(super) dy_panels: &'a mut Panels<E>,
-    pub(super) x_panels: &'a mut Panels<E>,
-}
-
-impl<E: Element> WeightGrads<'_, E> {
-    /// Packs the gradient of an output, for all weights that share it.
-    pub(super) fn pack_dy(&mut self, dy: Mat<'_, E>) {
-        self.dy_panels.pack(dy);
-    }
-
-    /// Adds the gradient of the weights in `slot`, whose output's gradient was packed last.
-    pub(super) fn add(&mut self, slot: &Range<usize>, scale: f32, x: Mat<'_, E>) {
-        self.x_panels.pack(x);
-        let dw = self.grads.slice_mut(slot);
-        let (out, width) = (dw.len() / x.cols(), x.cols());
-        let out = MatMut::new(dw, out, width);
-        let dy = Left::transposed(self.dy_panels.view());
-        matmul(dy, self.x_panels.view(), Add { out, scale });
     }
 }

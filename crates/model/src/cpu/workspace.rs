@@ -1,9 +1,10 @@
 //! Buffers of a micro-batch, made once and used for every step.
 
-use aneal_kernels::matmul::{Kernel, Panels};
+use aneal_kernels::matmul::Kernel;
 use aneal_kernels::{Element, attention, rms_norm};
 
-use crate::ModelConfig;
+use super::weight_grads::WeightGradOperands;
+use crate::{ModelConfig, Profile};
 
 /// Most logits held at once, so that a large vocabulary does not decide the memory.
 const LOGITS: usize = 1 << 22;
@@ -65,10 +66,9 @@ pub(super) struct Workspace<E: Element> {
     pub(super) dqkv: Vec<E>,
     /// Sums of a norm gain's gradient.
     pub(super) partial: Vec<f32>,
-    /// Operands of the product that gives a weight's gradient.
-    pub(super) dy_panels: Panels<E>,
-    pub(super) x_panels: Panels<E>,
+    pub(super) dw_operands: WeightGradOperands<E>,
     pub(super) attend: attention::Workspace<E>,
+    pub(super) profile: Profile,
 }
 
 /// Rows of logits held at once.
@@ -96,9 +96,9 @@ impl<E: Element> Workspace<E> {
             dattention: Vec::new(),
             dqkv: Vec::new(),
             partial: Vec::new(),
-            dy_panels: Panels::new(kernel),
-            x_panels: Panels::new(kernel),
+            dw_operands: WeightGradOperands::new(kernel),
             attend: attention::Workspace::new(kernel),
+            profile: Profile::default(),
         }
     }
 

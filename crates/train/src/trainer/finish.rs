@@ -69,7 +69,8 @@ impl Trainer<'_> {
         let start = Instant::now();
         let path = self.folder.artifact();
         let scheme = self.config.artifact.scheme;
-        let sizes = Artifact::pack(&self.config.model, &self.params, scheme)?.write(&path)?;
+        let sizes =
+            Artifact::pack(&self.config.model, &self.learner.params, scheme)?.write(&path)?;
         self.logs.line(&sizes.to_string())?;
         let bytes = sizes.artifact as u64;
         self.observer.event(Event::Packed { path: &path, bytes });
@@ -78,7 +79,7 @@ impl Trainer<'_> {
         let (_, unpacked) = Artifact::read(&path)?.unpack(None)?;
         self.backend.stage(&unpacked)?;
         let score = self.validate("artifact")?;
-        self.backend.stage(&self.params)?;
+        self.backend.stage(&self.learner.params)?;
         let Score { val_loss, val_bpb, .. } = score;
         let ms = start.elapsed().as_secs_f64() * 1e3;
         for line in [

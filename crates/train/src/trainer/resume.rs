@@ -44,9 +44,10 @@ pub(super) fn latest(
 impl Trainer<'_> {
     /// Takes over weights, moments and counters.
     pub(super) fn restore(&mut self, resumed: Resumed) -> Result<()> {
-        checkpoint::read_optimizer(&resumed.path, self.optimizer.as_mut())?;
-        self.optimizer.set_updates(resumed.state.optimizer_updates);
-        self.params = resumed.params;
+        let optimizer = self.learner.optimizer.as_mut();
+        checkpoint::read_optimizer(&resumed.path, optimizer)?;
+        optimizer.set_updates(resumed.state.optimizer_updates);
+        self.learner.params = resumed.params;
         self.state = resumed.state;
         self.note(&format!("resumed: step:{} from {}", self.state.step, resumed.path.display()))
     }
