@@ -15,6 +15,7 @@ use crate::Element;
 use crate::aligned::Aligned;
 use crate::disjoint::DisjointMut;
 use crate::exp::exp;
+use crate::lanes::{map, map2};
 use crate::matmul::{Add, Kernel, Left, Mat, MatMut, Panels, Store, matmul_serial};
 use crate::matvec::dot;
 use crate::simd::row_kernel;
@@ -392,29 +393,26 @@ row_kernel! {
             let mut lanes = [0.0_f32; 16];
             for group in groups {
                 for (lane, x) in lanes.iter_mut().zip(group) {
-                    *x = exp(*x - max);
+                    *x = exp::<A>(*x - max);
                     *lane += *x;
                 }
             }
             for (lane, x) in lanes.iter_mut().zip(rest) {
-                *x = exp(*x - max);
+                *x = exp::<A>(*x - max);
                 *lane += *x;
             }
             let sum: f32 = lanes.iter().sum();
             let inverse = 1.0 / sum;
-            for (p, x) in p.iter_mut().zip(visible) {
-                *p = E::from_f32(*x * inverse);
-            }
+            map::<A, _, _>(p, visible, |x| x * inverse);
             *lse = max + sum.ln();
         }
     }
 }
 
 /// What [`softmax_backward_rows`] reads of a block of query rows.
-#[derive(Clone, Copy)]
 struct Probabilities<'a, E> {
-    /// `[rows, width]`
-    scores: &'a [f32],
+    /// `[rows, width]`; left as probabilities.
+    scores: &'a mut [f32],
     /// `[rows, width]`, the gradient of the probabilities.
     dp: &'a [f32],
     /// `[rows]`
@@ -437,7 +435,7 @@ row_kernel! {
     ) {
         let stride = width.next_multiple_of(E::PER_UNIT);
         let rows = p.chunks_exact_mut(stride).zip(ds.chunks_exact_mut(stride));
-        let inputs = input.scores.chunks_exact(width).zip(input.dp.chunks_exact(width));
+        let inputs = input.scores.chunks_exact_mut(width).zip(input.dp.chunks_exact(width));
         for (i, ((p, ds), (scores, dp))) in rows.zip(inputs).enumerate() {
             let (visible, lse) = (first + i + 1, input.lse[i]);
             let delta = dot(input.dout.row(i), input.out.row(i));
@@ -445,11 +443,12 @@ row_kernel! {
             let (ds, ds_hidden) = ds.split_at_mut(visible);
             p_hidden.fill(E::zeroed());
             ds_hidden.fill(E::zeroed());
-            for ((p, ds), (score, dp)) in p.iter_mut().zip(ds).zip(scores.iter().zip(dp)) {
-                let probability = exp(score - lse);
-                *p = E::from_f32(probability);
-                *ds = E::from_f32(probability * (dp - delta));
+            let (scores, dp) = (&mut scores[..visible], &dp[..visible]);
+            for score in scores.iter_mut() {
+                *score = exp::<A>(*score - lse);
             }
+            map::<A, _, _>(p, scores, |p| p);
+            map2::<A, _, _, _>(ds, scores, dp, |p, dp| p * (dp - delta));
         }
     }
 }

@@ -73,11 +73,11 @@ row_kernel! {
         let mut lanes = [0.0_f32; 16];
         for group in groups {
             for (lane, &x) in lanes.iter_mut().zip(group) {
-                *lane += exp(x - max);
+                *lane += exp::<A>(x - max);
             }
         }
         for (lane, &x) in lanes.iter_mut().zip(rest) {
-            *lane += exp(x - max);
+            *lane += exp::<A>(x - max);
         }
         (max, lanes.iter().sum())
     }
@@ -86,7 +86,7 @@ row_kernel! {
 row_kernel! {
     fn scaled_softmax(level: Level, row: &mut [f32], max: f32, scale: f32) {
         for x in row {
-            *x = exp(*x - max) * scale;
+            *x = exp::<A>(*x - max) * scale;
         }
     }
 }

@@ -13,12 +13,14 @@
 
 pub mod adamw;
 mod aligned;
+mod arch;
 pub mod attention;
 pub mod cross_entropy;
 mod disjoint;
 mod element;
 pub mod embedding;
 mod exp;
+mod lanes;
 pub mod matmul;
 mod matvec;
 pub mod norm;

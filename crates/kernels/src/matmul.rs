@@ -25,7 +25,7 @@ pub use left::Left;
 pub use panels::{Panels, PanelsView};
 pub use view::{Mat, MatMut};
 
-use kernel::MAX_COLS;
+pub(crate) use kernel::MAX_COLS;
 
 /// Most rows of a block: with 512 to 2048 inner values it stays in the second cache while the panels
 /// pass by.

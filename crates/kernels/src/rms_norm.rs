@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use crate::Element;
+use crate::lanes::{map, map2};
 use crate::simd::{Level, row_kernel};
 
 /// Rows handled by one task. Fixed, so that the sums of [`backward`] do not depend on threads.
@@ -122,9 +123,7 @@ row_kernel! {
     fn apply_rows<E: Element>(level: Level, y: &mut [E], x: &[f32], w: &[f32], inv_rms: &[f32]) {
         let d = w.len();
         for ((y, x), &inv) in y.chunks_exact_mut(d).zip(x.chunks_exact(d)).zip(inv_rms) {
-            for ((y, &x), &w) in y.iter_mut().zip(x).zip(w) {
-                *y = E::from_f32(x * inv * w);
-            }
+            map2::<A, _, _, _>(y, x, w, |x, w| x * inv * w);
         }
     }
 }
@@ -157,12 +156,12 @@ row_kernel! {
             }
             let dot: f32 = lanes.iter().sum();
             let shrink = dot * inv * inv * inv / d as f32;
-            let sums = dx.iter_mut().zip(rounded).zip(dw.iter_mut());
-            for ((((dx, rounded), dw), (&dy, &x)), &w) in sums.zip(dy.iter().zip(x)).zip(w) {
+            let sums = dx.iter_mut().zip(dw.iter_mut());
+            for (((dx, dw), (&dy, &x)), &w) in sums.zip(dy.iter().zip(x)).zip(w) {
                 *dx += inv * w * dy - x * shrink;
-                *rounded = E::from_f32(*dx);
                 *dw += inv * x * dy;
             }
+            map::<A, _, _>(rounded, dx, |dx| dx);
         }
     }
 }

@@ -9,7 +9,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::Element;
-use crate::matmul::{Epilogue, MatMut, Sums};
+use crate::lanes::map;
+use crate::matmul::{Epilogue, MAX_COLS, MatMut, Sums};
 use crate::simd::{Level, row_kernel};
 
 /// Cosines and sines for every position and pair, `[S, head_dim / 2]` each.
@@ -149,22 +150,22 @@ row_kernel! {
             let (out_turned, out_plain) = out.split_at_mut(turned);
             let (sums_turned, sums_plain) = sums.split_at(turned);
             // A block of columns may cover heads in part: go to the end of each.
-            let (mut out, _) = out_turned.as_chunks_mut::<2>();
+            let mut buffer = [0.0; MAX_COLS];
+            let (mut rotated, _) = buffer[..turned].as_chunks_mut::<2>();
             let (mut sums, _) = sums_turned.as_chunks::<2>();
             let mut pair = first_pair;
-            while !out.is_empty() {
-                let n = (pairs - pair).min(out.len());
+            while !rotated.is_empty() {
+                let n = (pairs - pair).min(rotated.len());
                 let at = position * pairs + pair;
                 let (cos, sin) = (&angles.cos[at..at + n], &angles.sin[at..at + n]);
-                let (now, later) = out.split_at_mut(n);
+                let (now, later) = rotated.split_at_mut(n);
                 for (((out, x), c), s) in now.iter_mut().zip(&sums[..n]).zip(cos).zip(sin) {
-                    *out = [x[0] * c - x[1] * s, x[0] * s + x[1] * c].map(E::from_f32);
+                    *out = [x[0] * c - x[1] * s, x[0] * s + x[1] * c];
                 }
-                (out, sums, pair) = (later, &sums[n..], 0);
+                (rotated, sums, pair) = (later, &sums[n..], 0);
             }
-            for (out, &x) in out_plain.iter_mut().zip(sums_plain) {
-                *out = E::from_f32(x);
-            }
+            map::<A, _, _>(out_turned, &buffer[..turned], |x| x);
+            map::<A, _, _>(out_plain, sums_plain, |x| x);
             position = if position + 1 == seq_len { 0 } else { position + 1 };
         }
     }

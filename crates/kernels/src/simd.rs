@@ -96,40 +96,60 @@ impl Level {
 /// Compiles one function body for every [`Level`] and dispatches on its first argument.
 ///
 /// The body must not call anything that is not `#[inline(always)]`, or that part stays at the
-/// baseline instruction set. Type parameters may follow the name.
+/// baseline instruction set. Type parameters may follow the name; inside the body, `A` is the
+/// [`Arch`](crate::arch::Arch) that it is compiled for.
 macro_rules! row_kernel {
     ($(#[$meta:meta])* $vis:vis fn $name:ident $(<$($t:ident: $bound:ident),+>)? ($level:ident: Level $(, $arg:ident: $ty:ty)* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
         #[allow(clippy::too_many_arguments)]
         $vis fn $name $(<$($t: $bound),+>)? ($level: $crate::simd::Level $(, $arg: $ty)*) $(-> $ret)? {
+            #[allow(unused_imports)]
+            use $crate::arch::{Arch, Baseline, Fused};
+            #[allow(unused_imports)]
+            use $crate::simd::Level;
+
             #[inline(always)]
-            #[allow(clippy::too_many_arguments)]
-            fn body $(<$($t: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? $body
+            #[allow(clippy::too_many_arguments, clippy::extra_unused_type_parameters)]
+            fn body<A: Arch $($(, $t: $bound)+)?>($($arg: $ty),*) $(-> $ret)? $body
 
             #[cfg(target_arch = "x86_64")]
             {
+                use $crate::arch::FusedBf16;
+
                 #[target_feature(enable = "avx2,fma")]
                 #[allow(clippy::too_many_arguments)]
-                fn avx2 $(<$($t: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
+                fn avx2 $(<$($t: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? {
+                    body::<Fused $($(, $t)+)?>($($arg),*)
+                }
 
                 #[target_feature(enable = "avx2,fma,avx512f,avx512vl,avx512dq,avx512bw")]
                 #[allow(clippy::too_many_arguments)]
-                fn avx512 $(<$($t: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
+                fn avx512 $(<$($t: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? {
+                    body::<Fused $($(, $t)+)?>($($arg),*)
+                }
 
-                use $crate::simd::Level;
+                #[target_feature(enable = "avx2,fma,avx512f,avx512vl,avx512dq,avx512bw,avx512bf16")]
+                #[allow(clippy::too_many_arguments)]
+                fn avx512_bf16 $(<$($t: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? {
+                    body::<FusedBf16 $($(, $t)+)?>($($arg),*)
+                }
+
                 assert!(Level::supported().contains(&$level));
                 match $level {
                     // SAFETY: a level is only passed on after `Level::supported` detected exactly
                     // the features that these functions enable.
                     Level::Avx2 => return unsafe { avx2($($arg),*) },
-                    // SAFETY: as above; `Avx512Bf16` contains `Avx512`.
-                    Level::Avx512 | Level::Avx512Bf16 => return unsafe { avx512($($arg),*) },
+                    // SAFETY: as above.
+                    Level::Avx512 => return unsafe { avx512($($arg),*) },
+                    // SAFETY: as above.
+                    Level::Avx512Bf16 => return unsafe { avx512_bf16($($arg),*) },
                     Level::Portable | Level::Neon => {}
                 }
             }
-            #[cfg(not(target_arch = "x86_64"))]
-            let _ = $level;
-            body($($arg),*)
+            match $level {
+                Level::Neon => body::<Fused $($(, $t)+)?>($($arg),*),
+                _ => body::<Baseline $($(, $t)+)?>($($arg),*),
+            }
         }
     };
 }

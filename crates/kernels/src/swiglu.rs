@@ -4,7 +4,9 @@
 use std::ops::Range;
 
 use crate::Element;
+use crate::arch::Arch;
 use crate::exp::exp;
+use crate::lanes::{map, map2, map3};
 use crate::matmul::{Epilogue, MatMut, Sums};
 use crate::simd::{Level, row_kernel};
 
@@ -84,7 +86,7 @@ pub fn gate_row(gate: &mut [f32], h1: &[f32], h3: &[f32]) {
 row_kernel! {
     fn gate_values(level: Level, gate: &mut [f32], h1: &[f32], h3: &[f32]) {
         for ((gate, &h1), &h3) in gate.iter_mut().zip(h1).zip(h3) {
-            *gate = h1 * sigmoid(h1) * h3;
+            *gate = h1 * sigmoid::<A>(h1) * h3;
         }
     }
 }
@@ -102,19 +104,16 @@ row_kernel! {
         for i in 0..sums.rows {
             let (h1, h3) = h.row_mut(i).split_at_mut(hidden);
             let (first, second) = sums.row(i, cols.len()).split_at(ungated);
-            for (h1, &sum) in h1[cols.start.min(hidden)..].iter_mut().zip(first) {
-                *h1 = E::from_f32(sum);
-            }
+            let start = cols.start.min(hidden);
+            map::<A, _, _>(&mut h1[start..start + ungated], first, |sum| sum);
             if second.is_empty() {
                 continue;
             }
             let twins = cols.start.max(hidden) - hidden..cols.end - hidden;
-            let kept = h1[twins.clone()].iter().zip(&mut h3[twins.clone()]);
-            for ((gate, (h1, h3)), &sum) in gate.row_mut(i)[twins].iter_mut().zip(kept).zip(second) {
-                *h3 = E::from_f32(sum);
-                let h1 = h1.to_f32();
-                *gate = E::from_f32(h1 * sigmoid(h1) * h3.to_f32());
-            }
+            let (h1, h3) = (&h1[twins.clone()], &mut h3[twins.clone()]);
+            map::<A, _, _>(h3, second, |sum| sum);
+            let gate = &mut gate.row_mut(i)[twins];
+            map2::<A, _, _, _>(gate, h1, h3, |h1, h3| h1 * sigmoid::<A>(h1) * h3);
         }
     }
 }
@@ -136,24 +135,19 @@ row_kernel! {
             let (h1, h3) = (&h1[cols.clone()], &h3[cols.clone()]);
             let (dh1, dh3) = (&mut dh1[cols.clone()], &mut dh3[cols.clone()]);
             let gate = &mut gate.row_mut(i)[cols.clone()];
-            let outputs = dh1.iter_mut().zip(dh3).zip(gate);
-            for ((((dh1, dh3), gate), (h1, h3)), sum) in
-                outputs.zip(h1.iter().zip(h3)).zip(sums.row(i, cols.len()))
-            {
-                let (h1, h3, dgate) = (h1.to_f32(), h3.to_f32(), scale * sum);
-                let s = sigmoid(h1);
-                *dh1 = E::from_f32(dgate * h3 * s * (1.0 + h1 * (1.0 - s)));
-                *dh3 = E::from_f32(dgate * h1 * s);
-                *gate = E::from_f32(h1 * s * h3);
-            }
+            map3::<A, _>([dh1, dh3, gate], [h1, h3], sums.row(i, cols.len()), |[h1, h3], sum| {
+                let (s, dgate) = (sigmoid::<A>(h1), scale * sum);
+                let silu = h1 * s;
+                [dgate * h3 * (s + silu * (1.0 - s)), dgate * silu, silu * h3]
+            });
         }
     }
 }
 
 /// 1 / (1 + e^-x); 0 where e^-x is infinite.
 #[inline(always)]
-fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + exp(-x))
+fn sigmoid<A: Arch>(x: f32) -> f32 {
+    1.0 / (1.0 + exp::<A>(-x))
 }
 
 /// The oracle, in f64.

@@ -49,7 +49,7 @@ row_kernel! {
         let mut sum = 0.0;
         out.fill(0.0);
         for (p, values) in p.iter().zip(cache.values.chunks_exact(cache.width)) {
-            let weight = exp(p - max);
+            let weight = exp::<A>(p - max);
             sum += weight;
             for (out, value) in out.iter_mut().zip(&values[columns.clone()]) {
                 *out += weight * value;

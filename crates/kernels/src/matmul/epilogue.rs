@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use super::MatMut;
 use crate::Element;
+use crate::lanes::{map, mul_add};
 use crate::simd::{Level, row_kernel};
 
 /// Finished sums of a product: all rows that an epilogue owns, some columns.
@@ -120,9 +121,7 @@ impl Epilogue for AddTo<'_> {
 row_kernel! {
     fn store<E: Element>(level: Level, out: &mut MatMut<'_, E>, cols: Range<usize>, sums: Sums<'_>, scale: f32) {
         for i in 0..sums.rows {
-            for (out, sum) in out.row_mut(i)[cols.clone()].iter_mut().zip(sums.row(i, cols.len())) {
-                *out = E::from_f32(scale * sum);
-            }
+            map::<A, _, _>(&mut out.row_mut(i)[cols.clone()], sums.row(i, cols.len()), |sum| scale * sum);
         }
     }
 }
@@ -131,7 +130,7 @@ row_kernel! {
     fn add(level: Level, out: &mut MatMut<'_>, cols: Range<usize>, sums: Sums<'_>, scale: f32) {
         for i in 0..sums.rows {
             for (out, sum) in out.row_mut(i)[cols.clone()].iter_mut().zip(sums.row(i, cols.len())) {
-                *out += scale * sum;
+                *out = mul_add::<A>(scale, *sum, *out);
             }
         }
     }
@@ -144,7 +143,7 @@ row_kernel! {
             let base = &base[i * width..][cols.clone()];
             let out = &mut out.row_mut(i)[cols.clone()];
             for ((out, base), sum) in out.iter_mut().zip(base).zip(sums.row(i, cols.len())) {
-                *out = base + scale * sum;
+                *out = mul_add::<A>(scale, *sum, *base);
             }
         }
     }

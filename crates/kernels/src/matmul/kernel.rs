@@ -11,8 +11,8 @@ use super::register::{MulAdd, Product, Register, Widen};
 use crate::Element;
 use crate::simd::Level;
 
-/// Most columns a tile of any kernel has, and a multiple of every kernel's rows.
-pub(super) const MAX_COLS: usize = 32;
+/// Most columns a tile of any kernel has, so that an epilogue gets at once.
+pub(crate) const MAX_COLS: usize = 32;
 
 /// Where a tile's left operand lies: unit u of row i at `start + i * row + u * unit`, in values.
 #[derive(Clone, Copy, Debug)]
@@ -120,18 +120,27 @@ unsafe fn tile<E: Element, P: Product<E>, const ROWS: usize, const VECTORS: usiz
     // SAFETY: the caller's promise, for every pointer of this block.
     unsafe {
         let mut tile = [[P::Sum::zero(); VECTORS]; ROWS];
-        let (mut a, mut b) = (left.start, right);
+        // One pointer for every four rows, whose relation the compiler must not know: it would reach
+        // every row from the one before, a chain of additions longer than the products take.
+        let offsets = [0, left.row, 2 * left.row, std::hint::black_box(3 * left.row)];
+        let mut a: [*const E; 2] = std::array::from_fn(|group| {
+            let start = left.start.wrapping_add(4 * group * left.row);
+            if group == 0 { start } else { std::hint::black_box(start) }
+        });
+        let mut b = right;
         for _ in 0..units {
             let right: [P::Units; VECTORS] =
                 std::array::from_fn(|j| P::load(b.add(j * lanes * E::PER_UNIT)));
             for (i, sums) in tile.iter_mut().enumerate() {
-                let left = P::spread(a.add(i * left.row));
+                let left = P::spread(a[i / 4].add(offsets[i % 4]));
                 for (sum, right) in sums.iter_mut().zip(right) {
                     *sum = P::add(*sum, left, right);
                 }
             }
             // The last step leaves the operands, hence no `add`.
-            a = a.wrapping_add(left.unit);
+            for a in &mut a {
+                *a = a.wrapping_add(left.unit);
+            }
             b = b.wrapping_add(VECTORS * lanes * E::PER_UNIT);
         }
         for (i, row) in tile.into_iter().enumerate() {
