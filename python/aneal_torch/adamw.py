@@ -20,8 +20,11 @@ class AdamWConfig:
     clip: float = 0.3
 
 
-def make_adamw(model: nn.Module, config: AdamWConfig) -> torch.optim.AdamW:
-    """PyTorch's AdamW (decoupled decay); parameters of rank 1 are not decayed."""
+def make_adamw(model: nn.Module, config: AdamWConfig, fused: bool = False) -> torch.optim.AdamW:
+    """PyTorch's AdamW (decoupled decay); parameters of rank 1 are not decayed.
+
+    `fused` makes one pass over each parameter, with other last bits.
+    """
     parameters = list(model.parameters())
     return torch.optim.AdamW(
         [
@@ -31,6 +34,7 @@ def make_adamw(model: nn.Module, config: AdamWConfig) -> torch.optim.AdamW:
         lr=config.lr,
         betas=(config.beta1, config.beta2),
         eps=config.eps,
+        fused=fused,
     )
 
 

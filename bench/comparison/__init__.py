@@ -1,0 +1,1 @@
+"""Parts of `bench/compare`: contenders, the machine, and what a run says."""
