@@ -70,6 +70,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<Done> {
     let threads = cli.threads.map_or(0, std::num::NonZero::get);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+    aneal_kernels::simd::Level::requested().map_err(output::usage)?;
     let json = cli.json;
     pool.install(|| match cli.command {
         Command::Train(args) => command::train::run(*args, json),

@@ -25,10 +25,17 @@ impl Case {
     }
 
     fn run(&self, args: &[&str]) -> Output {
+        // A level that the tests are forced down to holds for the binary too.
+        self.run_with(std::env::var("ANEAL_SIMD").ok().as_deref(), args)
+    }
+
+    /// Runs with `ANEAL_SIMD` set to `level`, or unset.
+    fn run_with(&self, level: Option<&str>, args: &[&str]) -> Output {
         Command::cargo_bin("aneal")
             .unwrap()
             .current_dir(self.dir.path())
             .env_clear()
+            .envs(level.map(|level| ("ANEAL_SIMD", level)))
             .args(args)
             .timeout(Duration::from_secs(120))
             .output()
@@ -216,6 +223,68 @@ fn the_first_official_tokens_count_2648_bytes() {
         ]);
         assert_eq!((&score["tokens"], &score["bytes"]), (&1024.into(), &2648.into()));
     }
+}
+
+#[test]
+fn a_run_keeps_its_precision() {
+    let case = Case::new();
+    for precision in ["f32", "bf16"] {
+        let folder = format!("{precision}-run");
+        let args = [&["train", "--out", &folder, "--precision", precision], &TINY[..]].concat();
+        case.json(&args);
+        let saved = fs::read_to_string(case.path(&folder).join("config.toml")).unwrap();
+        assert!(saved.contains(&format!("precision = \"{precision}\"")), "{saved}");
+    }
+    let score = |run: &str, precision: &str| {
+        let args = ["eval", "--checkpoint", run, "--precision", precision, "--max-tokens", "2000"];
+        number(&case.json(&args), "val_bpb")
+    };
+    // Six updates of a tiny model: the same but for rounding, and not exactly the same.
+    let (wide, rounded) = (score("f32-run", "f32"), score("f32-run", "bf16"));
+    assert!(wide != rounded && (wide - rounded).abs() < 0.01 * wide, "{wide} and {rounded}");
+}
+
+#[test]
+fn bench_measures_what_was_asked_for() {
+    let case = Case::new();
+    let common = ["--preset", "quickstart", "--batch-tokens", "512", "--repeats", "1"];
+    let all = [&["bench", "--eval-tokens", "1000"], &common[..]].concat();
+    let report = case.json(&all);
+    for key in [
+        "peak_bf16_gflops",
+        "peak_f32_gflops",
+        "products_gflops",
+        "train_step_tokens_per_s",
+        "train_step_gflops",
+        "train_update_tokens_per_s",
+        "eval_tokens_per_s",
+    ] {
+        assert!(number(&report, key) > 0.0, "{key} of {report}");
+    }
+    let shares = report["train_step_ops"].as_array().unwrap().iter().map(|op| number(op, "share"));
+    assert!((shares.sum::<f64>() - 1.0).abs() < 1e-9, "shares of {report}");
+    assert_eq!(number(&report, "eval_tokens"), 1000.0);
+
+    let only = [&["bench", "--only", "peak"], &common[..]].concat();
+    let report = case.json(&only);
+    assert!(report.get("train_step_tokens_per_s").is_none() && report.get("products").is_none());
+    case.refused(&["bench", "--batch-tokens", "100"], 2, "sequences of 256");
+    case.refused(&["bench", "--preset", "gpt5"], 2, "golfwide");
+}
+
+#[test]
+fn an_instruction_set_can_be_forbidden_by_name_only() {
+    let case = Case::new();
+    let kernels = |level| {
+        let output = case.run_with(level, &["bench", "--kernels"]);
+        (output.status.code(), String::from_utf8(output.stdout).unwrap(), output.stderr)
+    };
+    let (code, text, _) = kernels(Some("portable"));
+    assert_eq!(code, Some(0));
+    assert_eq!(text.matches("portable").count(), 2, "{text}");
+    let (code, _, errors) = kernels(Some("sse9"));
+    let errors = String::from_utf8(errors).unwrap();
+    assert!(code == Some(2) && errors.contains("sse9") && errors.contains("avx2"), "{errors}");
 }
 
 #[test]

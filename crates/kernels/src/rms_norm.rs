@@ -81,7 +81,7 @@ pub fn backward<E: Element>(
     }
 }
 
-/// Length of the working memory of [`backward`]: a sum of dw for every [`ROWS`] rows.
+/// Length of the working memory of [`backward`]: a sum of dw for every few rows.
 pub fn partial_len(rows: usize, d: usize) -> usize {
     rows.div_ceil(ROWS) * d
 }

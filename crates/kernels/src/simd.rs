@@ -33,9 +33,20 @@ impl Level {
     pub fn supported() -> &'static [Level] {
         static LEVELS: OnceLock<Vec<Level>> = OnceLock::new();
         LEVELS.get_or_init(|| {
-            let limit = std::env::var(LEVEL_VARIABLE).ok().and_then(|name| Level::from_name(&name));
-            let limit = limit.unwrap_or(Level::Avx512Bf16);
+            let limit = Level::requested().ok().flatten().unwrap_or(Level::Avx512Bf16);
             Level::ALL.into_iter().filter(|&level| level <= limit && level.detected()).collect()
+        })
+    }
+
+    /// What [`LEVEL_VARIABLE`] names, if it is set.
+    ///
+    /// # Errors
+    /// A sentence for the user, when it names no level.
+    pub fn requested() -> Result<Option<Level>, String> {
+        let Ok(name) = std::env::var(LEVEL_VARIABLE) else { return Ok(None) };
+        Level::from_name(&name).map(Some).ok_or_else(|| {
+            let known = Level::ALL.map(Level::name).join(", ");
+            format!("{LEVEL_VARIABLE}={name} is no instruction set that kernels exist for: {known}")
         })
     }
 

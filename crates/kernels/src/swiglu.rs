@@ -156,14 +156,14 @@ pub mod reference {
         1.0 / (1.0 + (-f64::from(x)).exp())
     }
 
-    /// See [`forward`](super::forward).
+    /// `gate[n] = silu(h1[n]) * h3[n]`.
     pub fn forward(gate: &mut [f32], h1: &[f32], h3: &[f32]) {
         for i in 0..gate.len() {
             gate[i] = (f64::from(h1[i]) * sigmoid(h1[i]) * f64::from(h3[i])) as f32;
         }
     }
 
-    /// See [`backward`](super::backward).
+    /// The gradients of h1 and h3 from that of the gate.
     pub fn backward(dh1: &mut [f32], dh3: &mut [f32], dgate: &[f32], h1: &[f32], h3: &[f32]) {
         for i in 0..dgate.len() {
             let (s, x, d) = (sigmoid(h1[i]), f64::from(h1[i]), f64::from(dgate[i]));
