@@ -35,6 +35,7 @@ mod dtype;
 mod error;
 pub mod eval;
 mod infer;
+pub mod lint;
 mod literal;
 mod op;
 mod program;
