@@ -28,6 +28,9 @@ fn main() {
     fs::write(folder.join("index.json"), index.to_string()).unwrap();
 }
 
+/// What a name stands for, under one arithmetic.
+type Values<'a> = &'a dyn Fn(&str) -> Vec<f32>;
+
 fn export(folder: &Path, case: &catalogue::Case) -> Value {
     let place = folder.join(&case.name);
     fs::create_dir_all(&place).unwrap();
@@ -47,7 +50,7 @@ fn export(folder: &Path, case: &catalogue::Case) -> Value {
         let inputs = catalogue::inputs(function, case.range, 11);
         let run = |a: &dyn Arithmetic| evaluate(function, &package.weights, &inputs, a).unwrap();
         let (exact, half) = (run(&Exact), run(&Half));
-        let list = |ids: Vec<ValueId>, sets: &[(&str, &dyn Fn(&str) -> Vec<f32>)]| -> Vec<Value> {
+        let list = |ids: Vec<ValueId>, sets: &[(&str, Values<'_>)]| -> Vec<Value> {
             let of = |id: ValueId| {
                 let name = &function.value(id).name;
                 let mut entry = describe(function, id);
@@ -104,7 +107,8 @@ fn blobs(folder: &Path) -> Vec<Value> {
     let stored: Vec<DType> = DType::all()
         .filter(|d| {
             let ty = Type::new(*d, Shape::new(&[1]).unwrap());
-            Literal::from_bytes(ty, vec![0; ty.bytes()]).is_ok_and(|l| Writer::new().push(&l).is_ok())
+            Literal::from_bytes(ty, vec![0; ty.bytes()])
+                .is_ok_and(|l| Writer::new().push(&l).is_ok())
         })
         .collect();
     let mut random = Random::new(1);

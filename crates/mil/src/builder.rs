@@ -2,6 +2,7 @@
 //! fit. Constants are made once, names are unique, and inputs and outputs are numbered so that the
 //! engine's sorted order is the order of the calls (C24).
 
+mod copy;
 mod movement;
 mod products;
 mod simple;
@@ -25,6 +26,8 @@ pub struct Builder {
     function: Function,
     constants: HashMap<Literal, Value>,
     names: HashSet<String>,
+    /// Names that only [`Builder::copy`] and renaming give.
+    reserved: HashSet<String>,
     /// How many values each prefix of a name has.
     counters: HashMap<String, usize>,
 }
@@ -109,6 +112,7 @@ impl Builder {
             function,
             constants: HashMap::new(),
             names: HashSet::new(),
+            reserved: HashSet::new(),
             counters: HashMap::new(),
         }
     }
@@ -246,9 +250,9 @@ impl Builder {
         operation.attributes.push(("name".to_owned(), Literal::string(&label)));
         for (parameter, given) in arguments {
             let Some(given) = given else { continue };
-            let param = def.param(parameter).ok_or_else(|| {
-                self.refuse(format!("{name} has no parameter `{parameter}`"))
-            })?;
+            let param = def
+                .param(parameter)
+                .ok_or_else(|| self.refuse(format!("{name} has no parameter `{parameter}`")))?;
             let argument = match given {
                 Given::Setting(literal) if def.takes_attributes() => {
                     operation.attributes.push((parameter.to_owned(), literal));
@@ -346,14 +350,15 @@ impl Builder {
 
     /// A name that is not in use: `prefix_0`, or the prefix itself where it ends in a digit.
     fn fresh(&mut self, prefix: &str) -> String {
-        if prefix.ends_with(|c: char| c.is_ascii_digit()) && !self.names.contains(prefix) {
+        let free = |name: &str| !self.names.contains(name) && !self.reserved.contains(name);
+        if prefix.ends_with(|c: char| c.is_ascii_digit()) && free(prefix) {
             return prefix.to_owned();
         }
         loop {
             let count = self.counters.entry(prefix.to_owned()).or_default();
             let name = format!("{prefix}_{count}");
             *count += 1;
-            if !self.names.contains(&name) {
+            if free(&name) {
                 return name;
             }
         }
@@ -393,9 +398,9 @@ fn constant_name(literal: &Literal) -> String {
             format!("bool_{}", words.join(""))
         }
         (Some(values), _) => {
-            let words = values.iter().map(|v| {
-                if *v < 0 { format!("m{}", v.unsigned_abs()) } else { v.to_string() }
-            });
+            let words = values
+                .iter()
+                .map(|v| if *v < 0 { format!("m{}", v.unsigned_abs()) } else { v.to_string() });
             let words: Vec<_> = words.collect();
             format!("{dtype}_{}", words.join("_"))
         }

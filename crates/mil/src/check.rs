@@ -127,7 +127,9 @@ pub(crate) fn results(
         }
         if want.shape.rank() > MAX_RANK && !operation.def.is_const() {
             let rank = want.shape.rank();
-            return refuse(format!("makes a value of rank {rank}, expected at most {MAX_RANK} (C5)"));
+            return refuse(format!(
+                "makes a value of rank {rank}, expected at most {MAX_RANK} (C5)"
+            ));
         }
     }
     Ok(())

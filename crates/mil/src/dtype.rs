@@ -39,13 +39,7 @@ struct Row {
     bits: usize,
 }
 
-const fn row(
-    dtype: DType,
-    name: &'static str,
-    proto: i32,
-    blob: Option<u32>,
-    bits: usize,
-) -> Row {
+const fn row(dtype: DType, name: &'static str, proto: i32, blob: Option<u32>, bits: usize) -> Row {
     Row { dtype, name, proto, blob, bits }
 }
 

@@ -177,9 +177,9 @@ impl<'a> Call<'a> {
     /// The type of a required operand.
     pub(crate) fn ty(&self, name: &str) -> Result<Type> {
         // `check` saw to it; an error all the same, so that no rule can panic.
-        self.get(name).map(|known| known.ty).ok_or_else(|| {
-            self.refuse(format!("`{name}` is missing"))
-        })
+        self.get(name)
+            .map(|known| known.ty)
+            .ok_or_else(|| self.refuse(format!("`{name}` is missing")))
     }
 
     /// The types of a list of operands.
@@ -193,9 +193,9 @@ impl<'a> Call<'a> {
     /// The literal of an operand, if it was given. Refused where its value is not in memory.
     fn literal(&self, name: &str) -> Result<Option<&'a Literal>> {
         let Some(known) = self.get(name) else { return Ok(None) };
-        let literal = known.literal.filter(|literal| {
-            !matches!(literal.data(), crate::literal::Data::Blob(_))
-        });
+        let literal = known
+            .literal
+            .filter(|literal| !matches!(literal.data(), crate::literal::Data::Blob(_)));
         let reason = || self.refuse(format!("`{name}` must be written out, not in a weight file"));
         literal.map(Some).ok_or_else(reason)
     }

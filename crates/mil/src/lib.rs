@@ -38,6 +38,7 @@ mod infer;
 pub mod lint;
 mod literal;
 mod op;
+pub mod passes;
 mod program;
 mod shape;
 pub mod text;

@@ -127,10 +127,7 @@ impl Literal {
     /// A single string.
     #[must_use]
     pub fn string(value: &str) -> Self {
-        Self {
-            ty: Type::scalar(DType::String),
-            data: Data::Strings(Arc::new([value.to_owned()])),
-        }
+        Self { ty: Type::scalar(DType::String), data: Data::Strings(Arc::new([value.to_owned()])) }
     }
 
     /// Elements of type `string`.
@@ -141,7 +138,10 @@ impl Literal {
     pub fn from_strings(ty: Type, values: Vec<String>) -> Result<Self> {
         if ty.dtype != DType::String || ty.shape.elements() != values.len() {
             let found = values.len();
-            return Err(Error::literal(ty, format!("found {found} strings, expected its elements")));
+            return Err(Error::literal(
+                ty,
+                format!("found {found} strings, expected its elements"),
+            ));
         }
         Ok(Self { ty, data: Data::Strings(values.into()) })
     }

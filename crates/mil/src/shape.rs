@@ -217,7 +217,8 @@ mod tests {
     #[test]
     fn axes_count_from_either_end() {
         let shape = Shape::new(&[2, 3, 4]).unwrap();
-        for (axis, want) in [(0, Some(0)), (2, Some(2)), (-1, Some(2)), (-3, Some(0)), (3, None), (-4, None)]
+        for (axis, want) in
+            [(0, Some(0)), (2, Some(2)), (-1, Some(2)), (-3, Some(0)), (3, None), (-4, None)]
         {
             assert_eq!(shape.axis(axis), want, "{axis}");
         }

@@ -4,8 +4,6 @@ mod cursor;
 mod number;
 mod parser;
 mod printer;
-#[cfg(test)]
-mod tests;
 mod value;
 
 pub use parser::parse;

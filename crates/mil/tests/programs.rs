@@ -112,8 +112,7 @@ fn the_backward_layer_is_the_gradient_of_the_forward_layer() {
         ("w3", "o08_dw3"),
         ("w2", "o09_dw2"),
     ];
-    let names: Vec<String> =
-        forward.input_ids().map(|id| forward.value(id).name.clone()).collect();
+    let names: Vec<String> = forward.input_ids().map(|id| forward.value(id).name.clone()).collect();
     let given: std::collections::BTreeMap<_, _> = names
         .iter()
         .map(|name| {
@@ -137,7 +136,11 @@ fn the_backward_layer_is_the_gradient_of_the_forward_layer() {
             });
             let slope = (plus - minus) / (2.0 * STEP);
             let error = (slope - gradient[at]).abs();
-            assert!(error < 1e-5 * (1.0 + slope.abs()), "{label}[{at}]: {} vs {slope}", gradient[at]);
+            assert!(
+                error < 1e-5 * (1.0 + slope.abs()),
+                "{label}[{at}]: {} vs {slope}",
+                gradient[at]
+            );
         }
     }
 }

@@ -133,11 +133,8 @@ impl Builder {
     /// [`Error::Operation`](crate::Error::Operation) when the sizes do not add up.
     pub fn split(&mut self, x: Value, sizes: &[i64], axis: i32) -> Result<Vec<Value>> {
         let axis = Literal::int32(axis);
-        let arguments = vec![
-            ("axis", Some(axis.into())),
-            ("split_sizes", integers(sizes)?),
-            ("x", given(x)),
-        ];
+        let arguments =
+            vec![("axis", Some(axis.into())), ("split_sizes", integers(sizes)?), ("x", given(x))];
         self.call_many("split", arguments)
     }
 

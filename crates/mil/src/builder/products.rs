@@ -116,7 +116,8 @@ impl Builder {
 
     fn sliding(&mut self, x: Value, weight: Value, options: Conv<'_>) -> Result<Arguments> {
         let axes = x.shape().rank().saturating_sub(2);
-        let (groups, pad_type) = (Literal::int32(options.groups), Literal::string(options.pad_type));
+        let (groups, pad_type) =
+            (Literal::int32(options.groups), Literal::string(options.pad_type));
         Ok(vec![
             ("bias", options.bias.map(Into::into)),
             ("dilations", list(options.dilations, axes, 1)?),
@@ -129,9 +130,16 @@ impl Builder {
         ])
     }
 
-    fn pool(&mut self, op: &'static str, x: Value, options: Pool<'_>, mut more: Arguments) -> Result<Value> {
+    fn pool(
+        &mut self,
+        op: &'static str,
+        x: Value,
+        options: Pool<'_>,
+        mut more: Arguments,
+    ) -> Result<Value> {
         let axes = x.shape().rank().saturating_sub(2);
-        let (ceil, pad_type) = (Literal::bool(options.ceil_mode), Literal::string(options.pad_type));
+        let (ceil, pad_type) =
+            (Literal::bool(options.ceil_mode), Literal::string(options.pad_type));
         more.extend([
             ("ceil_mode", Some(ceil.into())),
             ("kernel_sizes", list(options.kernel, axes, 1)?),

@@ -12,9 +12,10 @@ fn refuse(reason: impl Into<String>) -> Error {
 
 /// The program of a model.
 pub(super) fn program(model: &m::Model) -> Result<Program> {
-    let program = model.ml_program.as_ref().ok_or_else(|| {
-        refuse("it is a model of another kind; expected an ML program")
-    })?;
+    let program = model
+        .ml_program
+        .as_ref()
+        .ok_or_else(|| refuse("it is a model of another kind; expected an ML program"))?;
     let mut names: Vec<&String> = program.functions.keys().collect();
     // The protobuf keeps functions in a map; their order is that of the interface.
     if let Some(description) = &model.description {
@@ -58,13 +59,15 @@ fn operation(assembly: &mut Assembly, message: &m::Operation) -> Result<()> {
     let def = OpDef::find(kind)
         .ok_or_else(|| refuse(format!("`{name}` is made by `{kind}`, which is not known here")))?;
     if !message.blocks.is_empty() {
-        return Err(refuse(format!("`{name}` ({kind}) has blocks of its own; no such op is known")));
+        return Err(refuse(format!(
+            "`{name}` ({kind}) has blocks of its own; no such op is known"
+        )));
     }
     let mut arguments = Vec::with_capacity(message.inputs.len());
     for (parameter, argument) in &message.inputs {
-        let param = def.param(parameter).ok_or_else(|| {
-            refuse(format!("`{name}`: {kind} has no parameter `{parameter}`"))
-        })?;
+        let param = def
+            .param(parameter)
+            .ok_or_else(|| refuse(format!("`{name}`: {kind} has no parameter `{parameter}`")))?;
         let operands = argument.arguments.iter().map(|binding| operand(assembly, name, binding));
         let mut operands = operands.collect::<Result<Vec<_>>>()?;
         let argument = match (param.list, operands.len()) {

@@ -125,7 +125,8 @@ fn operation(function: &Function, operation: &Operation) -> Result<m::Operation>
 }
 
 fn ty(ty: Type) -> m::ValueType {
-    let dimension = |dim| m::Dimension { constant: Some(m::ConstantDimension { size: dim as u64 }) };
+    let dimension =
+        |dim| m::Dimension { constant: Some(m::ConstantDimension { size: dim as u64 }) };
     m::ValueType {
         r#type: Some(m::TypeOf::Tensor(m::TensorType {
             data_type: ty.dtype.proto(),

@@ -57,8 +57,7 @@ pub(crate) fn sparse(frame: &Frame<'_>) -> Result<Vec<Tensor>> {
         return Err(frame.call.refuse(format!("`mask` has {ones} ones for {given} values")));
     }
     let mut next = values.values.iter().copied();
-    let filled = mask.values.iter().map(|&bit| {
-        if bit != 0.0 { next.next().unwrap_or(0.0) } else { 0.0 }
-    });
+    let filled =
+        mask.values.iter().map(|&bit| if bit != 0.0 { next.next().unwrap_or(0.0) } else { 0.0 });
     Ok(vec![frame.rounded(filled)])
 }

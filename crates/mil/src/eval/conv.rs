@@ -7,7 +7,12 @@ use crate::infer::window::{self, Window};
 use crate::{Result, Shape};
 
 /// Offsets in the input and in the kernel that meet at one place of the output.
-fn meetings(windows: &[Window], place: &[usize], input: &[usize], kernel: &[usize]) -> Vec<(usize, usize)> {
+fn meetings(
+    windows: &[Window],
+    place: &[usize],
+    input: &[usize],
+    kernel: &[usize],
+) -> Vec<(usize, usize)> {
     let mut pairs = vec![(0, 0)];
     for (axis, window) in windows.iter().enumerate() {
         let hits: Vec<(usize, usize)> = (0..window.kernel)

@@ -85,7 +85,13 @@ impl Unary {
             Self::Clip => x.max(a).min(b),
             Self::Cos => x.cos(),
             Self::Cosh => x.cosh(),
-            Self::Elu => if x > 0.0 { x } else { a * x.exp_m1() },
+            Self::Elu => {
+                if x > 0.0 {
+                    x
+                } else {
+                    a * x.exp_m1()
+                }
+            }
             Self::Erf => libm::erf(x),
             Self::Exp => x.exp(),
             Self::Exp2 => x.exp2(),
@@ -94,7 +100,13 @@ impl Unary {
             Self::GeluSigmoid => x / (1.0 + (-1.702 * x).exp()),
             Self::GeluTanh => 0.5 * x * (1.0 + (GELU * (x + 0.044_715 * x * x * x)).tanh()),
             Self::Inverse => 1.0 / (x + a),
-            Self::LeakyRelu => if x >= 0.0 { x } else { a * x },
+            Self::LeakyRelu => {
+                if x >= 0.0 {
+                    x
+                } else {
+                    a * x
+                }
+            }
             Self::LinearActivation => a * x + b,
             Self::Log => (x + a).ln(),
             Self::Relu => x.max(0.0),
@@ -104,7 +116,13 @@ impl Unary {
             Self::ScaledTanh => a * (b * x).tanh(),
             Self::Sigmoid => 1.0 / (1.0 + (-x).exp()),
             Self::SigmoidHard => (a * x + b).clamp(0.0, 1.0),
-            Self::Sign => if x == 0.0 { 0.0 } else { x.signum() },
+            Self::Sign => {
+                if x == 0.0 {
+                    0.0
+                } else {
+                    x.signum()
+                }
+            }
             Self::Silu => x / (1.0 + (-x).exp()),
             Self::Sin => x.sin(),
             Self::Sinh => x.sinh(),
@@ -116,7 +134,13 @@ impl Unary {
             Self::Tan => x.tan(),
             Self::Tanh => x.tanh(),
             Self::Threshold => x.max(a),
-            Self::ThresholdedRelu => if x >= a { x } else { 0.0 },
+            Self::ThresholdedRelu => {
+                if x >= a {
+                    x
+                } else {
+                    0.0
+                }
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Matrix products, each element one [`Arithmetic::dot`](super::Arithmetic::dot).
+//! Matrix products, each element one [`Arithmetic::dot`].
 
 use super::tensor::{Walk, broadcast_steps};
 use super::{Arithmetic, Frame, Tensor};

@@ -126,9 +126,13 @@ pub(crate) fn reverse(frame: &Frame<'_>) -> Result<Vec<Tensor>> {
     let x = frame.tensor("x")?;
     let axes = frame.call.axes("axes", x.ty)?;
     let shape = x.shape();
-    Ok(vec![mapped(frame, x, |axis, at| {
-        if axes.contains(&axis) { shape.dim(axis) - 1 - at } else { at }
-    })])
+    Ok(vec![mapped(
+        frame,
+        x,
+        |axis, at| {
+            if axes.contains(&axis) { shape.dim(axis) - 1 - at } else { at }
+        },
+    )])
 }
 
 pub(crate) fn tile(frame: &Frame<'_>) -> Result<Vec<Tensor>> {

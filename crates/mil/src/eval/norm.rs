@@ -66,8 +66,7 @@ pub(crate) fn batch(frame: &Frame<'_>) -> Result<Vec<Tensor>> {
     let (mean, variance) = (frame.tensor("mean")?, frame.tensor("variance")?);
     let (gamma, beta) = (frame.get("gamma")?, frame.get("beta")?);
     let epsilon = f64::from(frame.number("epsilon", LAYER_EPSILON)?);
-    let (channels, area) =
-        (x.shape().dim(1), x.shape().iter().skip(2).product::<usize>());
+    let (channels, area) = (x.shape().dim(1), x.shape().iter().skip(2).product::<usize>());
     let values = x.values.iter().enumerate().map(|(flat, &v)| {
         let c = flat / area % channels;
         let scale = at(gamma, c, 1.0) / (variance.values[c] + epsilon).sqrt();

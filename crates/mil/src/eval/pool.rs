@@ -60,7 +60,5 @@ pub(super) fn maximum(frame: &Frame<'_>) -> Result<Vec<Tensor>> {
 
 pub(super) fn l2(frame: &Frame<'_>) -> Result<Vec<Tensor>> {
     let dtype = frame.result().dtype;
-    pool(frame, |inside, _| {
-        frame.arithmetic.sum(&mut inside.iter().map(|v| v * v), dtype).sqrt()
-    })
+    pool(frame, |inside, _| frame.arithmetic.sum(&mut inside.iter().map(|v| v * v), dtype).sqrt())
 }

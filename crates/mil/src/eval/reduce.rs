@@ -110,9 +110,8 @@ pub(crate) fn argmax(frame: &Frame<'_>) -> Result<Vec<Tensor>> {
     let (starts, row) = rows(&x.shape(), &[axis]);
     let values = starts.into_iter().map(|start| {
         let row = row(start).map(|at| x.values[start + at]).enumerate();
-        let best = row.fold((0, f64::NEG_INFINITY), |best, (i, v)| {
-            if v > best.1 { (i, v) } else { best }
-        });
+        let best =
+            row.fold((0, f64::NEG_INFINITY), |best, (i, v)| if v > best.1 { (i, v) } else { best });
         best.0 as f64
     });
     Ok(vec![frame.rounded(values)])

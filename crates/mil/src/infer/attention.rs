@@ -11,9 +11,8 @@ pub(crate) fn attention(call: &Call<'_>) -> Result<Vec<Type>> {
     let rank = query.shape.rank();
     let shapes = format!("{}, {}, {}", query.shape, key.shape, value.shape);
     if rank < 3 || [key, value].iter().any(|ty| ty.shape.rank() != rank) {
-        return Err(call.refuse(format!(
-            "query, key and value are {shapes}; expected one rank, at least 3"
-        )));
+        return Err(call
+            .refuse(format!("query, key and value are {shapes}; expected one rank, at least 3")));
     }
     let [q, k, v] = [query, key, value].map(|ty| ty.shape.dims());
     let (batch, last) = (rank - 2, rank - 1);
@@ -24,9 +23,9 @@ pub(crate) fn attention(call: &Call<'_>) -> Result<Vec<Type>> {
     }
     let lead = |dims: &[usize]| Shape::new(&dims[..batch]);
     let lead = lead(&q)?.broadcast(&lead(&k)?).zip(lead(&v).ok());
-    let lead = lead.and_then(|(qk, v)| qk.broadcast(&v)).ok_or_else(|| {
-        call.refuse(format!("leading dimensions of {shapes} do not broadcast"))
-    })?;
+    let lead = lead
+        .and_then(|(qk, v)| qk.broadcast(&v))
+        .ok_or_else(|| call.refuse(format!("leading dimensions of {shapes} do not broadcast")))?;
     let mut dims = lead.dims();
     if let Some(mask) = call.get("attn_mask") {
         let mut scores = dims.clone();

@@ -101,10 +101,9 @@ pub(crate) fn sparse(call: &Call<'_>) -> Result<Vec<Type>> {
     if let Some(ones) = ones.map(|bits| bits.iter().filter(|&&bit| bit == 1).count())
         && ones != values.shape.dim(0)
     {
-        return Err(call.refuse(format!(
-            "`mask` has {ones} ones for {} values",
-            values.shape.dim(0)
-        )));
+        return Err(
+            call.refuse(format!("`mask` has {ones} ones for {} values", values.shape.dim(0)))
+        );
     }
     Ok(vec![Type::new(values.dtype, call.ty("mask")?.shape)])
 }

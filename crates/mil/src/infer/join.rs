@@ -13,7 +13,8 @@ pub(crate) fn concat(call: &Call<'_>) -> Result<Vec<Type>> {
     for value in &values[1..] {
         let other = value.shape.dims();
         let fits = other.len() == dims.len()
-            && (0..dims.len()).all(|a| (a == axis && !interleave) || other[a] == first.shape.dim(a));
+            && (0..dims.len())
+                .all(|a| (a == axis && !interleave) || other[a] == first.shape.dim(a));
         if !fits {
             return Err(call.refuse(format!(
                 "{} and {} do not join along axis {axis}: all {}dimensions must be equal",
@@ -67,9 +68,9 @@ pub(crate) fn split(call: &Call<'_>) -> Result<Vec<Type>> {
 pub(crate) fn sizes(call: &Call<'_>, dim: usize) -> Result<Vec<usize>> {
     let count = call.integer("num_splits")?;
     if let Some(sizes) = call.integers("split_sizes")? {
-        let whole = sizes.iter().try_fold(0_i64, |sum, &size| {
-            if size < 1 { None } else { sum.checked_add(size) }
-        });
+        let whole = sizes
+            .iter()
+            .try_fold(0_i64, |sum, &size| if size < 1 { None } else { sum.checked_add(size) });
         if whole != Some(dim as i64) || count.is_some_and(|count| count != sizes.len() as i64) {
             return Err(call.refuse(format!(
                 "`split_sizes` {sizes:?} are no parts of {dim}: they must be positive and add up"
@@ -79,9 +80,7 @@ pub(crate) fn sizes(call: &Call<'_>, dim: usize) -> Result<Vec<usize>> {
     }
     match count.and_then(|count| usize::try_from(count).ok()) {
         Some(count) if count > 0 && dim.is_multiple_of(count) => Ok(vec![dim / count; count]),
-        Some(count) => {
-            Err(call.refuse(format!("{dim} does not split into {count} equal parts")))
-        }
+        Some(count) => Err(call.refuse(format!("{dim} does not split into {count} equal parts"))),
         None => Err(call.refuse("needs `num_splits`, at least 1, or `split_sizes`")),
     }
 }

@@ -20,8 +20,7 @@ pub(crate) fn reshape(call: &Call<'_>) -> Result<Vec<Type>> {
         (0 | 1, Some(_)) => return refuse(&format!("it has {elements} elements")),
         _ => return refuse("only one dimension may be -1"),
     };
-    let dims: Vec<usize> =
-        shape.iter().map(|&dim| usize::try_from(dim).unwrap_or(rest)).collect();
+    let dims: Vec<usize> = shape.iter().map(|&dim| usize::try_from(dim).unwrap_or(rest)).collect();
     Ok(vec![call.result(x.dtype, &dims)?])
 }
 
@@ -41,10 +40,9 @@ pub(crate) fn permutation(call: &Call<'_>, x: Type) -> Result<Vec<usize>> {
     sorted.sort_unstable();
     match axes {
         Some(axes) if sorted.iter().copied().eq(0..x.shape.rank()) => Ok(axes),
-        _ => Err(call.refuse(format!(
-            "`perm` {perm:?} is no order of the axes of `x` {}",
-            x.shape
-        ))),
+        _ => {
+            Err(call.refuse(format!("`perm` {perm:?} is no order of the axes of `x` {}", x.shape)))
+        }
     }
 }
 

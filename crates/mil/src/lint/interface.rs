@@ -31,16 +31,18 @@ pub(super) fn order(scan: &Scan<'_>, _: &Limits) -> Vec<Hit> {
 
 pub(super) fn many_inputs(scan: &Scan<'_>, limits: &Limits) -> Vec<Hit> {
     let extra = scan.function.input_ids().skip(limits.inputs);
-    extra.take(1).map(|id| {
-        Hit::new(scan.name(id), format!("{} inputs", scan.function.inputs))
-    }).collect()
+    extra
+        .take(1)
+        .map(|id| Hit::new(scan.name(id), format!("{} inputs", scan.function.inputs)))
+        .collect()
 }
 
 pub(super) fn several_inputs(scan: &Scan<'_>, _: &Limits) -> Vec<Hit> {
     let extra = scan.function.input_ids().skip(1);
-    extra.take(1).map(|id| {
-        Hit::new(scan.name(id), format!("{} inputs", scan.function.inputs))
-    }).collect()
+    extra
+        .take(1)
+        .map(|id| Hit::new(scan.name(id), format!("{} inputs", scan.function.inputs)))
+        .collect()
 }
 
 pub(super) fn uniform(scan: &Scan<'_>, _: &Limits) -> Vec<Hit> {
@@ -49,8 +51,10 @@ pub(super) fn uniform(scan: &Scan<'_>, _: &Limits) -> Vec<Hit> {
     };
     let inputs = sizes(scan.function.bound_inputs());
     let outputs = sizes(scan.function.bound_outputs());
-    let falls = inputs.windows(2).find(|pair| pair[0].1 > pair[1].1).map(|pair| (pair[1].0, "smaller"));
-    let rises = outputs.windows(2).find(|pair| pair[0].1 < pair[1].1).map(|pair| (pair[1].0, "larger"));
+    let falls =
+        inputs.windows(2).find(|pair| pair[0].1 > pair[1].1).map(|pair| (pair[1].0, "smaller"));
+    let rises =
+        outputs.windows(2).find(|pair| pair[0].1 < pair[1].1).map(|pair| (pair[1].0, "larger"));
     let hit = |(id, how)| Hit::new(scan.name(id), format!("{how} than the one bound before it"));
     falls.into_iter().chain(rises).map(hit).collect()
 }

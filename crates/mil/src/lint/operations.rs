@@ -6,8 +6,19 @@ use crate::{DType, Operation};
 
 /// Operations that published sweeps of the engine could not reach at all (facts section 4.5).
 const UNREACHABLE: &[&str] = &[
-    "acos", "asin", "cosh", "cumsum", "gather", "logical_and", "logical_or", "logical_xor", "mod",
-    "reduce_argmax", "reduce_prod", "sinh", "tan",
+    "acos",
+    "asin",
+    "cosh",
+    "cumsum",
+    "gather",
+    "logical_and",
+    "logical_or",
+    "logical_xor",
+    "mod",
+    "reduce_argmax",
+    "reduce_prod",
+    "sinh",
+    "tan",
 ];
 
 /// Functions that engines compute from tables.
@@ -210,9 +221,9 @@ pub(super) fn last_operation(scan: &Scan<'_>, _: &Limits) -> Vec<Hit> {
     let outputs = scan.function.outputs.iter();
     let ends = outputs.filter_map(|id| {
         let op = scan.function.origin(*id)?;
-        op.def.is_elementwise().then(|| {
-            Hit::new(scan.name(*id), format!("the output comes from `{}`", op.def.name))
-        })
+        op.def
+            .is_elementwise()
+            .then(|| Hit::new(scan.name(*id), format!("the output comes from `{}`", op.def.name)))
     });
     ends.collect()
 }

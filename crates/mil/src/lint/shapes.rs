@@ -40,7 +40,8 @@ pub(super) fn odd_width(scan: &Scan<'_>, _: &Limits) -> Vec<Hit> {
     let odd = scan.interface().filter_map(|id| {
         let ty = scan.function.ty(id);
         let bytes = ty.shape.width() * ty.dtype.bits() / 8;
-        (bytes % 64 != 0).then(|| Hit::new(scan.name(id), format!("rows of {bytes} bytes")))
+        (!bytes.is_multiple_of(64))
+            .then(|| Hit::new(scan.name(id), format!("rows of {bytes} bytes")))
     });
     odd.collect()
 }

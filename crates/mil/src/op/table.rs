@@ -28,11 +28,8 @@ const UNARY_ALPHA_BETA: &[Param] = &[X, ALPHA, BETA];
 const UNARY_EPSILON: &[Param] = &[X, EPSILON];
 const BINARY: &[Param] = &[Param::new("x", NUMBER), Param::new("y", NUMBER)];
 const LOGIC: &[Param] = &[Param::new("x", BOOL), Param::new("y", BOOL)];
-const REDUCE: &[Param] = &[
-    Param::new("x", NUMBER),
-    AXES.optional(),
-    Param::setting("keep_dims", BOOL).optional(),
-];
+const REDUCE: &[Param] =
+    &[Param::new("x", NUMBER), AXES.optional(), Param::setting("keep_dims", BOOL).optional()];
 const MOVE_AXES: &[Param] = &[Param::new("x", MOVABLE), AXES];
 const MOVE_AXES_OPTIONAL: &[Param] = &[Param::new("x", MOVABLE), AXES.optional()];
 

@@ -22,7 +22,9 @@ pub(super) fn write_float(out: &mut String, value: f64) {
 /// Whether the decimal expansion has at most seven digits behind the point and is not long before.
 fn is_short_decimal(value: f64) -> bool {
     let scaled = value * 128.0;
-    value.abs() < 16_777_216.0 && scaled.trunc() == scaled && !(value == 0.0 && value.is_sign_negative())
+    value.abs() < 16_777_216.0
+        && scaled.trunc() == scaled
+        && !(value == 0.0 && value.is_sign_negative())
 }
 
 fn write_hex(out: &mut String, value: f64) {

@@ -18,7 +18,7 @@ const MAX_LIST: usize = 4096;
 ///
 /// # Errors
 ///
-/// [`Error::Text`] with line, column and the line itself, for the first fault found.
+/// [`Error::Text`](crate::Error::Text) with line, column and the line itself, for the first fault found.
 pub fn parse(text: &str) -> Result<Program> {
     let mut cursor = Cursor::new(text);
     cursor.keyword("program")?;

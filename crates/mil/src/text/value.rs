@@ -17,7 +17,9 @@ pub(super) fn type_from(cursor: &mut Cursor<'_>, at: usize, word: &str) -> Resul
     if word != "tensor" {
         return match DType::from_name(word) {
             Some(dtype) => Ok(Type::scalar(dtype)),
-            None => Err(cursor.error(at, format!("`{word}` is no type; expected tensor or fp16, ..."))),
+            None => {
+                Err(cursor.error(at, format!("`{word}` is no type; expected tensor or fp16, ...")))
+            }
         };
     }
     cursor.expect(b'<')?;

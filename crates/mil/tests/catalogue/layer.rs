@@ -21,7 +21,8 @@ pub(crate) struct Dims {
 impl Dims {
     pub(crate) const GOLFWIDE: Self =
         Self { d: 512, h: 1024, heads: 8, kv_heads: 4, hd: 64, s: 256, layers: 9 };
-    pub(crate) const SMALL: Self = Self { d: 8, h: 12, heads: 4, kv_heads: 2, hd: 4, s: 6, layers: 2 };
+    pub(crate) const SMALL: Self =
+        Self { d: 8, h: 12, heads: 4, kv_heads: 2, hd: 4, s: 6, layers: 2 };
 
     fn q(self) -> usize {
         self.heads * self.hd

@@ -28,9 +28,10 @@ pub(crate) fn all() -> Vec<Case> {
         ("layer_small", layer::Dims::SMALL, true),
         ("layer_golfwide", layer::Dims::GOLFWIDE, false),
     ] {
-        for (part, function) in
-            [("forward", layer::forward(dims).unwrap()), ("backward", layer::backward(dims).unwrap())]
-        {
+        for (part, function) in [
+            ("forward", layer::forward(dims).unwrap()),
+            ("backward", layer::backward(dims).unwrap()),
+        ] {
             let (name, program) = (format!("{name}_{part}"), Program::new(vec![function]));
             cases.push(Case { name, program, range: (-1.0, 1.0), evaluated });
         }
@@ -71,7 +72,11 @@ impl Random {
 }
 
 /// Random inputs of a function.
-pub(crate) fn inputs(function: &Function, range: (f32, f32), seed: u64) -> BTreeMap<String, Tensor> {
+pub(crate) fn inputs(
+    function: &Function,
+    range: (f32, f32),
+    seed: u64,
+) -> BTreeMap<String, Tensor> {
     let mut random = Random::new(seed);
     let of = |id| {
         let value: &aneal_mil::ValueInfo = function.value(id);

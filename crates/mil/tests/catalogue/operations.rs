@@ -46,8 +46,10 @@ fn out(b: &mut Builder, x: Value) -> Result<Value> {
 }
 
 /// Name, dimensions of the input, its range, and the operation on it.
+type OneInput = (&'static str, &'static [usize], (f32, f32), Make);
+
 #[rustfmt::skip] // one line a case
-const ONE_INPUT: &[(&str, &[usize], (f32, f32), Make)] = &[
+const ONE_INPUT: &[OneInput] = &[
     ("abs", &[2, 3, 4], ANY, |b, x| b.abs(x)),
     ("acos", &[2, 5], UNIT, |b, x| b.acos(x)),
     ("add", &[1, 4, 3, 8], ANY, |b, x| { let y = weight(b, &[4, 1, 8], 1, ANY)?; b.add(x, y) }),
