@@ -17,7 +17,7 @@ pub fn forward(losses: &mut [f32], logits: &[f32], targets: &[u32], v: usize) {
     losses.par_iter_mut().with_min_len(8).zip(logits.par_chunks(v)).zip(targets).for_each(
         |((loss, row), &target)| {
             let (max, sum) = max_and_sum(level, row);
-            *loss = sum.ln() + max - row[target as usize];
+            *loss = sum.ln() + (max - row[target as usize]);
         },
     );
 }
@@ -43,7 +43,7 @@ pub fn forward_backward<E: Element>(
         .zip(targets)
         .for_each(|(((loss, row), drow), &target)| {
             let (max, sum) = max_and_sum(level, row);
-            *loss = sum.ln() + max - row[target as usize];
+            *loss = sum.ln() + (max - row[target as usize]);
             scaled_softmax(level, row, max, scale / sum);
             row[target as usize] -= scale;
             convert(level, drow, row);
@@ -142,7 +142,7 @@ mod tests {
             assert_close("grad", &grad, &want, 2e-6);
             for &level in Level::supported() {
                 let (max, sum) = max_and_sum(level, &logits[..v]);
-                let got = sum.ln() + max - logits[targets[0] as usize];
+                let got = sum.ln() + (max - logits[targets[0] as usize]);
                 assert_close("loss by level", &[got], &want_loss[..1], 2e-6);
             }
         }
