@@ -2,9 +2,9 @@
 //! diagonal are skipped.
 //!
 //! Queries, keys and values lie side by side, `[T, (heads + 2 kv_heads) * head_dim]`, as their common
-//! projection leaves them, positions already applied; so do their gradients. Query head h reads key-value head h / (heads / kv_heads). A task owns one key-value head of one
-//! sequence with all query heads that share it, so that dK and dV are summed by one thread in one
-//! order. The backward pass recomputes the probabilities of a block of query rows from the row's
+//! projection leaves them, positions already applied; so do their gradients. Query head h reads
+//! key-value head h / (heads / kv_heads). A task owns one key-value head of one sequence with all
+//! query heads that share it, so that dK and dV are summed by one thread in one order. The backward pass recomputes the probabilities of a block of query rows from the row's
 //! log-sum-exp (Dao et al., 2022, algorithm 2).
 
 use std::sync::Mutex;
@@ -14,18 +14,17 @@ use rayon::prelude::*;
 use crate::Element;
 use crate::aligned::Aligned;
 use crate::disjoint::DisjointMut;
-use crate::exp::exp;
-use crate::lanes::{map, map2};
+use crate::lanes::LANES;
 use crate::matmul::{Add, Kernel, Left, Mat, MatMut, Panels, Store, matmul_serial};
-use crate::matvec::dot;
-use crate::simd::row_kernel;
 
 mod single;
+mod softmax;
 #[cfg(test)]
 mod tests;
 
 pub mod reference;
 pub use single::single_query;
+use softmax::{Probabilities, Softmax, StoreQuotients, softmax_backward_rows, softmax_rows};
 
 /// Query rows handled at once.
 const BLOCK: usize = 64;
@@ -131,7 +130,7 @@ struct Scratch<E: Element> {
     dv: Aligned,
 }
 
-/// Memory of one block of query rows, `[BLOCK, keys]` unless said otherwise.
+/// Memory of one block of query rows, `[BLOCK, keys]` in whole groups of lanes unless said otherwise.
 #[derive(Debug)]
 struct Block<E: Element> {
     scores: Aligned,
@@ -241,20 +240,28 @@ pub fn forward<E: Element>(
                 let lse = lse.row_mut(0);
                 for start in (0..seq_len).step_by(BLOCK) {
                     let end = (start + BLOCK).min(seq_len);
-                    let (rows, stride) = (end - start, end.next_multiple_of(E::PER_UNIT));
-                    let scores = block.scores.first::<f32>(rows * end);
+                    let (rows, stride) = (end - start, end.next_multiple_of(LANES));
+                    let scores = block.scores.first::<f32>(rows * stride);
                     let p = block.p.first::<E>(rows * stride);
                     let q = Left::rows(q.rows_of(start..end));
                     let keys = keys_transposed.view().upper_left(head_dim, end);
-                    let sums = MatMut::new(scores, rows, end);
+                    let sums = MatMut::strided(scores, rows, end, stride);
                     matmul_serial(q, keys, Store { out: sums, scale: shape.scale() });
-                    softmax_rows(level, p, scores, end, start, &mut lse[start..end]);
+                    let mut denominators = [0.0; BLOCK];
+                    let denominators = &mut denominators[..rows];
+                    let softmax = Softmax { lse: &mut lse[start..end], denominators };
+                    softmax_rows(level, p, scores, stride, start, softmax);
                     let offset = task.offset(start, head * head_dim, width);
                     // SAFETY: as above.
                     let out = unsafe { out.view(offset, rows, head_dim, width) };
-                    let p = Left::rows(Mat::new(p, rows, stride));
+                    let p = Left::rows(Mat::strided(
+                        p,
+                        rows,
+                        end.next_multiple_of(E::PER_UNIT),
+                        stride,
+                    ));
                     let values = values.view().upper_left(end, head_dim);
-                    matmul_serial(p, values, Store { out, scale: 1.0 });
+                    matmul_serial(p, values, StoreQuotients { out, denominators });
                 }
             }
         });
@@ -307,23 +314,24 @@ pub fn backward<E: Element>(
                     let out = out.rows_of(rows.clone());
                     let keys_t = keys_transposed.view().upper_left(head_dim, end);
                     let values_t = values_transposed.view().upper_left(head_dim, end);
-                    let stride = end.next_multiple_of(E::PER_UNIT);
+                    let stride = end.next_multiple_of(LANES);
 
                     let Block { scores, dp, p, ds, p_panels, ds_panels, q_panels, dout_panels } =
                         &mut *block;
-                    let scores = scores.first::<f32>(rows.len() * end);
-                    let sums = MatMut::new(scores, rows.len(), end);
+                    let scores = scores.first::<f32>(rows.len() * stride);
+                    let sums = MatMut::strided(scores, rows.len(), end, stride);
                     let scale = shape.scale();
                     matmul_serial(Left::rows(q), keys_t, Store { out: sums, scale });
-                    let dp = dp.first::<f32>(rows.len() * end);
-                    let sums = MatMut::new(dp, rows.len(), end);
+                    let dp = dp.first::<f32>(rows.len() * stride);
+                    let sums = MatMut::strided(dp, rows.len(), end, stride);
                     matmul_serial(Left::rows(dout), values_t, Store { out: sums, scale: 1.0 });
                     let p = p.first::<E>(rows.len() * stride);
                     let ds = ds.first::<E>(rows.len() * stride);
                     let inputs = Probabilities { scores, dp, lse: &lse[rows.clone()], dout, out };
-                    softmax_backward_rows(level, p, ds, end, start, inputs);
+                    softmax_backward_rows(level, p, ds, stride, start, inputs);
 
-                    let [p, ds] = [&*p, &*ds].map(|x| Mat::new(x, rows.len(), stride));
+                    let inner = end.next_multiple_of(E::PER_UNIT);
+                    let [p, ds] = [&*p, &*ds].map(|x| Mat::strided(x, rows.len(), inner, stride));
                     p_panels.pack_serial(p.cols_of(0..end));
                     ds_panels.pack_serial(ds.cols_of(0..end));
                     q_panels.pack_serial(q);
@@ -359,96 +367,5 @@ impl<E: Element> Scratch<E> {
         self.keys.pack_serial(keys);
         self.keys_transposed.pack_serial(keys.t());
         self.values_transposed.pack_serial(values.t());
-    }
-}
-
-row_kernel! {
-    /// Softmax of the visible part of each row of `scores[rows, width]`; `p[rows, width]`, rows
-    /// rounded up to whole units, is zero behind it. Row i is query `first + i` and sees keys up to
-    /// and including itself.
-    fn softmax_rows<E: Element>(
-        level: Level,
-        p: &mut [E],
-        scores: &mut [f32],
-        width: usize,
-        first: usize,
-        lse: &mut [f32],
-    ) {
-        let rows = p.chunks_exact_mut(width.next_multiple_of(E::PER_UNIT));
-        for (i, ((p, scores), lse)) in rows.zip(scores.chunks_exact_mut(width)).zip(lse).enumerate() {
-            let (visible, _) = scores.split_at_mut(first + i + 1);
-            let (p, hidden) = p.split_at_mut(visible.len());
-            hidden.fill(E::zeroed());
-            let mut tops = [f32::NEG_INFINITY; 16];
-            let (groups, rest) = visible.as_chunks_mut::<16>();
-            for group in groups.iter() {
-                for (top, &x) in tops.iter_mut().zip(group) {
-                    *top = if x > *top { x } else { *top };
-                }
-            }
-            for (top, &x) in tops.iter_mut().zip(rest.iter()) {
-                *top = if x > *top { x } else { *top };
-            }
-            let max = tops.iter().fold(f32::NEG_INFINITY, |a, &b| if b > a { b } else { a });
-            let mut lanes = [0.0_f32; 16];
-            for group in groups {
-                for (lane, x) in lanes.iter_mut().zip(group) {
-                    *x = exp::<A>(*x - max);
-                    *lane += *x;
-                }
-            }
-            for (lane, x) in lanes.iter_mut().zip(rest) {
-                *x = exp::<A>(*x - max);
-                *lane += *x;
-            }
-            let sum: f32 = lanes.iter().sum();
-            let inverse = 1.0 / sum;
-            map::<A, _, _>(p, visible, |x| x * inverse);
-            *lse = max + sum.ln();
-        }
-    }
-}
-
-/// What [`softmax_backward_rows`] reads of a block of query rows.
-struct Probabilities<'a, E> {
-    /// `[rows, width]`; left as probabilities.
-    scores: &'a mut [f32],
-    /// `[rows, width]`, the gradient of the probabilities.
-    dp: &'a [f32],
-    /// `[rows]`
-    lse: &'a [f32],
-    /// `[rows, head_dim]` each.
-    dout: Mat<'a, E>,
-    out: Mat<'a, E>,
-}
-
-row_kernel! {
-    /// The probabilities `p` and the gradient of the scores, p (dp - delta) with delta = dout . out;
-    /// rows as in [`softmax_rows`].
-    fn softmax_backward_rows<E: Element>(
-        level: Level,
-        p: &mut [E],
-        ds: &mut [E],
-        width: usize,
-        first: usize,
-        input: Probabilities<'_, E>,
-    ) {
-        let stride = width.next_multiple_of(E::PER_UNIT);
-        let rows = p.chunks_exact_mut(stride).zip(ds.chunks_exact_mut(stride));
-        let inputs = input.scores.chunks_exact_mut(width).zip(input.dp.chunks_exact(width));
-        for (i, ((p, ds), (scores, dp))) in rows.zip(inputs).enumerate() {
-            let (visible, lse) = (first + i + 1, input.lse[i]);
-            let delta = dot(input.dout.row(i), input.out.row(i));
-            let (p, p_hidden) = p.split_at_mut(visible);
-            let (ds, ds_hidden) = ds.split_at_mut(visible);
-            p_hidden.fill(E::zeroed());
-            ds_hidden.fill(E::zeroed());
-            let (scores, dp) = (&mut scores[..visible], &dp[..visible]);
-            for score in scores.iter_mut() {
-                *score = exp::<A>(*score - lse);
-            }
-            map::<A, _, _>(p, scores, |p| p);
-            map2::<A, _, _, _>(ds, scores, dp, |p, dp| p * (dp - delta));
-        }
     }
 }

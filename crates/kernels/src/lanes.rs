@@ -6,7 +6,8 @@
 use crate::Element;
 use crate::arch::Arch;
 
-const LANES: usize = 16;
+/// Values in a group.
+pub(crate) const LANES: usize = 16;
 
 /// `out[n] = f(x[n])`.
 #[inline(always)]

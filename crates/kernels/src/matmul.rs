@@ -7,6 +7,8 @@
 //! Rows are cut into blocks for threads, and the sum over the inner dimension is never split: where
 //! the cuts are cannot change a result.
 
+use std::mem::MaybeUninit;
+
 use crate::Element;
 
 mod epilogue;
@@ -117,8 +119,10 @@ fn blocks<E: Element>(
 fn block<E: Element>(left: Left<'_, E>, right: PanelsView<'_, E>, mut epilogue: impl Epilogue) {
     let kernel = &right.kernel;
     let (rows, cols) = (kernel.rows(), kernel.cols());
-    let mut sums = [0.0_f32; BLOCK_ROWS * MAX_COLS];
-    assert!(left.len() <= BLOCK_ROWS && cols <= MAX_COLS && BLOCK_ROWS.is_multiple_of(rows));
+    let padded = left.len().next_multiple_of(rows);
+    assert!(padded <= BLOCK_ROWS && cols <= MAX_COLS, "a block of {padded} rows");
+    let mut sums = [const { MaybeUninit::<f32>::uninit() }; BLOCK_ROWS * MAX_COLS];
+    let sums = &mut sums[..padded * cols];
     for panel in 0..right.panels() {
         let units = right.panel(panel);
         for row in (0..left.len()).step_by(rows) {
@@ -126,11 +130,13 @@ fn block<E: Element>(left: Left<'_, E>, right: PanelsView<'_, E>, mut epilogue: 
             left.with_tile(kernel, row, |tile| {
                 // SAFETY: `with_tile` reaches `rows` rows of the operand's units, of which the panel
                 // has as many (checked with the shapes), and `sums` is a tile long.
-                unsafe { kernel.run(right.units, tile, units.as_ptr(), sums.as_mut_ptr()) };
+                unsafe { kernel.run(right.units, tile, units.as_ptr(), sums.as_mut_ptr().cast()) };
             });
         }
+        // SAFETY: the tiles cover all rows.
+        let sums = unsafe { sums.assume_init_ref() };
         let columns = panel * cols..((panel + 1) * cols).min(right.cols);
-        let sums = Sums { values: &sums, stride: cols, rows: left.len() };
+        let sums = Sums { values: sums, stride: cols, rows: left.len() };
         epilogue.finish(kernel.level(), columns, sums);
     }
 }

@@ -10,6 +10,7 @@ use aneal_kernels::{Element, bf16, rope};
 
 use crate::{Backend, Batch, Error, Grads, ModelConfig, Params, Precision, Profile, Result};
 
+mod buffer;
 mod classifier;
 mod decode;
 mod layer;
@@ -128,16 +129,20 @@ impl<E: Element> Engine<E> {
         batch.check(&self.config)?;
         assert!(scored <= batch.seq_len(), "{scored} scored targets of {}", batch.seq_len());
         assert_eq!(losses.len(), batch.sequences() * scored, "one loss a scored target");
+        if scored == 0 {
+            return Ok(());
+        }
         let mut rest = losses;
         for micro in self.micro_batches(batch) {
             let Self { config, weights, rope, workspace, .. } = self;
-            let pass = layer::Pass { config, weights, rope, micro: &micro };
+            let tail = micro.tail(scored);
+            let pass = |micro| layer::Pass { config, weights, rope, micro };
             // Nothing is kept for a backward pass, so all layers share one set of buffers.
             workspace.fit(config, micro.tokens(), 1);
-            pass.forward(workspace);
-            let (head, tail) = std::mem::take(&mut rest).split_at_mut(micro.sequences * scored);
-            pass.losses(workspace, scored, head);
-            rest = tail;
+            pass(&micro).forward_to(&pass(&tail), workspace);
+            let (head, others) = std::mem::take(&mut rest).split_at_mut(tail.tokens());
+            pass(&tail).losses(workspace, head);
+            rest = others;
         }
         Ok(())
     }
@@ -172,6 +177,20 @@ struct MicroBatch {
 impl MicroBatch {
     fn tokens(&self) -> usize {
         self.inputs.len()
+    }
+
+    /// The last `kept` tokens of every sequence.
+    fn tail(&self, kept: usize) -> MicroBatch {
+        let tails = |tokens: &[u32]| {
+            let sequences = tokens.chunks_exact(self.seq_len);
+            sequences.flat_map(|all| &all[self.seq_len - kept..]).copied().collect()
+        };
+        MicroBatch {
+            inputs: tails(&self.inputs),
+            targets: tails(&self.targets),
+            sequences: self.sequences,
+            seq_len: kept,
+        }
     }
 }
 

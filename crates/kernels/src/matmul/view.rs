@@ -117,6 +117,21 @@ impl<'a, T: Copy> MatMut<'a, T> {
         unsafe { Self::from_raw(data.as_mut_ptr(), rows, cols, cols) }
     }
 
+    /// A `[rows, cols]` matrix whose rows start `row_stride` values apart.
+    ///
+    /// # Panics
+    /// If the rows do not divide `data`.
+    #[track_caller]
+    pub fn strided(data: &'a mut [T], rows: usize, cols: usize, row_stride: usize) -> Self {
+        assert!(
+            cols <= row_stride && data.len() == rows * row_stride,
+            "{} values as a [{rows}, {cols}] matrix with row stride {row_stride}",
+            data.len()
+        );
+        // SAFETY: the slice holds rows * row_stride values and is borrowed exclusively for 'a.
+        unsafe { Self::from_raw(data.as_mut_ptr(), rows, cols, row_stride) }
+    }
+
     /// A view over raw memory.
     ///
     /// # Safety

@@ -9,31 +9,15 @@ use crate::Grads;
 use crate::profile::{Op, Profile};
 
 impl<E: Element> Pass<'_, E> {
-    /// The losses of the last `scored` targets of every sequence, `losses[B, scored]`.
-    pub(super) fn losses(&self, workspace: &mut Workspace<E>, scored: usize, losses: &mut [f32]) {
+    /// The losses of all targets, `losses[T]`.
+    pub(super) fn losses(&self, workspace: &mut Workspace<E>, losses: &mut [f32]) {
         let (v, d) = (self.config.vocab_size, self.config.dim);
-        let seq_len = self.micro.seq_len;
         let Workspace { x, xn, inv_rms, logits, profile, .. } = workspace;
-        // Scored rows move to the front; the others are not needed any more.
-        let mut targets = Vec::with_capacity(losses.len());
-        for (sequence, all) in self.micro.targets.chunks_exact(seq_len).enumerate() {
-            let from = (sequence + 1) * seq_len - scored;
-            x.copy_within(from * d..(from + scored) * d, sequence * scored * d);
-            targets.extend_from_slice(&all[seq_len - scored..]);
-        }
-        let rows = targets.len();
-        let (xn, inv_rms) = (&mut xn[..rows * d], &mut inv_rms[..rows]);
         profile.time(Op::RmsNorm, || {
-            rms_norm::forward(
-                xn,
-                inv_rms,
-                &x[..rows * d],
-                &self.weights.norm,
-                self.config.norm_eps,
-            );
+            rms_norm::forward(xn, inv_rms, x, &self.weights.norm, self.config.norm_eps);
         });
         let block = logit_rows(self.config);
-        let blocks = xn.chunks(block * d).zip(targets.chunks(block));
+        let blocks = xn.chunks(block * d).zip(self.micro.targets.chunks(block));
         for ((x, targets), losses) in blocks.zip(losses.chunks_mut(block)) {
             let logits = &mut logits[..targets.len() * v];
             self.classify(profile, logits, x, targets.len());

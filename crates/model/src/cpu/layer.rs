@@ -23,29 +23,43 @@ impl<E: Element> Pass<'_, E> {
     /// Leaves the residual stream behind the last layer in `workspace.x`, and every layer's
     /// activations if the workspace has room for them.
     pub(super) fn forward(&self, workspace: &mut Workspace<E>) {
+        self.embed(workspace);
+        for index in 0..self.config.layers {
+            self.forward_attention(index, workspace);
+            self.forward_rest(index, workspace);
+        }
+    }
+
+    /// The same for a micro-batch of which only `tail`, the last tokens of every sequence, is wanted
+    /// behind the last layer: its other tokens only lend that layer their keys and values.
+    pub(super) fn forward_to(&self, tail: &Pass<'_, E>, workspace: &mut Workspace<E>) {
+        self.embed(workspace);
+        let last = self.config.layers - 1;
+        for index in 0..last {
+            self.forward_attention(index, workspace);
+            self.forward_rest(index, workspace);
+        }
+        self.forward_attention(last, workspace);
+        workspace.keep_tails(self.config, last, self.micro.seq_len, tail.micro.seq_len);
+        workspace.fit(self.config, tail.micro.tokens(), workspace.kept);
+        tail.forward_rest(last, workspace);
+    }
+
+    fn embed(&self, workspace: &mut Workspace<E>) {
         let table = &self.weights.tok_embeddings;
         let Workspace { x, profile, .. } = workspace;
         profile.time(Op::Embedding, || {
             embedding::forward(x, &self.micro.inputs, table, self.config.dim);
         });
-        for (index, weights) in self.weights.layers.iter().enumerate() {
-            let keep = index.min(workspace.kept - 1);
-            std::mem::swap(&mut workspace.x, &mut workspace.layers[keep].x);
-            self.forward_attention(weights, keep, workspace);
-            self.forward_ffn(weights, keep, workspace);
-        }
     }
 
-    /// From `acts.x` to `acts.x_mid`.
-    fn forward_attention(
-        &self,
-        weights: &LayerWeights<E>,
-        keep: usize,
-        workspace: &mut Workspace<E>,
-    ) {
-        let Workspace { layers, xn, attend, profile, .. } = workspace;
-        let Activations { x, attention_inv_rms, qkv, attention, lse, x_mid, .. } =
-            &mut layers[keep];
+    /// From `workspace.x`, which becomes the layer's `x`, to its `attention`.
+    fn forward_attention(&self, index: usize, workspace: &mut Workspace<E>) {
+        let weights = &self.weights.layers[index];
+        let Workspace { layers, kept, x: stream, xn, attend, profile, .. } = workspace;
+        let acts = &mut layers[index.min(*kept - 1)];
+        std::mem::swap(stream, &mut acts.x);
+        let Activations { x, attention_inv_rms, qkv, attention, lse, .. } = acts;
         let config = self.config;
         profile.time(Op::RmsNorm, || {
             rms_norm::forward(xn, attention_inv_rms, x, &weights.attention_norm, config.norm_eps);
@@ -62,22 +76,24 @@ impl<E: Element> Pass<'_, E> {
         profile.product(Op::Attention, self.attention_mul_adds(), || {
             attention::forward(attention, lse, qkv, &shape, attend);
         });
-        let scale = config.residual_scale();
-        let residual = AddTo { out: self.rows_mut(x_mid), base: x, scale };
-        self.product(profile, Op::AttentionProducts, attention, weights.wo.forward(), residual);
     }
 
-    /// From `acts.x_mid` to `workspace.x`.
-    fn forward_ffn(&self, weights: &LayerWeights<E>, keep: usize, workspace: &mut Workspace<E>) {
-        let Workspace { layers, x, xn, gate, profile, .. } = workspace;
-        let Activations { x_mid, ffn_inv_rms, h, .. } = &mut layers[keep];
+    /// From the layer's `x` and `attention` to `workspace.x`.
+    fn forward_rest(&self, index: usize, workspace: &mut Workspace<E>) {
+        let weights = &self.weights.layers[index];
+        let Workspace { layers, kept, x: stream, xn, gate, profile, .. } = workspace;
+        let acts = &mut layers[index.min(*kept - 1)];
+        let Activations { x, attention, x_mid, ffn_inv_rms, h, .. } = acts;
+        let scale = self.config.residual_scale();
+        let residual = AddTo { out: self.rows_mut(x_mid), base: x, scale };
+        self.product(profile, Op::AttentionProducts, attention, weights.wo.forward(), residual);
+
         profile.time(Op::RmsNorm, || {
             rms_norm::forward(xn, ffn_inv_rms, x_mid, &weights.ffn_norm, self.config.norm_eps);
         });
         let gated = StoreGate { h: self.rows_mut(h), gate: self.rows_mut(gate) };
         self.product(profile, Op::FeedForwardProducts, xn, weights.w13.forward(), gated);
-        let scale = self.config.residual_scale();
-        let residual = AddTo { out: self.rows_mut(x), base: x_mid, scale };
+        let residual = AddTo { out: self.rows_mut(stream), base: x_mid, scale };
         self.product(profile, Op::FeedForwardProducts, gate, weights.w2.forward(), residual);
     }
 

@@ -3,6 +3,7 @@
 use aneal_kernels::matmul::Kernel;
 use aneal_kernels::{Element, attention, rms_norm};
 
+use super::buffer::Buffer;
 use super::weight_grads::WeightGradOperands;
 use crate::{ModelConfig, Profile};
 
@@ -13,21 +14,21 @@ const LOGITS: usize = 1 << 22;
 #[derive(Debug, Default)]
 pub(super) struct Activations<E: Element> {
     /// `[T, D]`, the layer's input.
-    pub(super) x: Vec<f32>,
+    pub(super) x: Buffer<f32>,
     /// `[T]`
-    pub(super) attention_inv_rms: Vec<f32>,
+    pub(super) attention_inv_rms: Buffer<f32>,
     /// `[T, (heads + 2 kv_heads) * head_dim]`, queries and keys turned.
-    pub(super) qkv: Vec<E>,
+    pub(super) qkv: Buffer<E>,
     /// `[T, heads * head_dim]`
-    pub(super) attention: Vec<E>,
+    pub(super) attention: Buffer<E>,
     /// `[B, heads, S]`
-    pub(super) lse: Vec<f32>,
+    pub(super) lse: Buffer<f32>,
     /// `[T, D]`, the residual stream between attention and feed-forward.
-    pub(super) x_mid: Vec<f32>,
+    pub(super) x_mid: Buffer<f32>,
     /// `[T]`
-    pub(super) ffn_inv_rms: Vec<f32>,
+    pub(super) ffn_inv_rms: Buffer<f32>,
     /// `[T, 2 H]`
-    pub(super) h: Vec<E>,
+    pub(super) h: Buffer<E>,
 }
 
 /// All buffers of a pass over a micro-batch.
@@ -39,33 +40,33 @@ pub(super) struct Workspace<E: Element> {
     /// all layers overwrite.
     pub(super) kept: usize,
     /// `[T, D]`, the residual stream behind the last layer.
-    pub(super) x: Vec<f32>,
+    pub(super) x: Buffer<f32>,
     /// `[T, D]`, a normalised input of a product.
-    pub(super) xn: Vec<E>,
+    pub(super) xn: Buffer<E>,
     /// `[T]`
-    pub(super) inv_rms: Vec<f32>,
+    pub(super) inv_rms: Buffer<f32>,
     /// `[T, H]`
-    pub(super) gate: Vec<E>,
+    pub(super) gate: Buffer<E>,
     /// `[rows, V]`, where rows is [`logit_rows`].
-    pub(super) logits: Vec<f32>,
+    pub(super) logits: Buffer<f32>,
     /// `[rows, V]`
-    pub(super) dlogits: Vec<E>,
+    pub(super) dlogits: Buffer<E>,
     /// `[T]`
-    pub(super) losses: Vec<f32>,
+    pub(super) losses: Buffer<f32>,
     /// `[T, D]`, gradient of the residual stream.
-    pub(super) dx: Vec<f32>,
+    pub(super) dx: Buffer<f32>,
     /// `[T, D]`, the same, rounded.
-    pub(super) dx_rounded: Vec<E>,
+    pub(super) dx_rounded: Buffer<E>,
     /// `[T, D]`, gradient of a normalised input.
-    pub(super) dxn: Vec<f32>,
+    pub(super) dxn: Buffer<f32>,
     /// `[T, 2 H]`
-    pub(super) dh: Vec<E>,
+    pub(super) dh: Buffer<E>,
     /// `[T, heads * head_dim]`
-    pub(super) dattention: Vec<E>,
+    pub(super) dattention: Buffer<E>,
     /// `[T, (heads + 2 kv_heads) * head_dim]`
-    pub(super) dqkv: Vec<E>,
+    pub(super) dqkv: Buffer<E>,
     /// Sums of a norm gain's gradient.
-    pub(super) partial: Vec<f32>,
+    pub(super) partial: Buffer<f32>,
     pub(super) dw_operands: WeightGradOperands<E>,
     pub(super) attend: attention::Workspace<E>,
     pub(super) profile: Profile,
@@ -82,20 +83,20 @@ impl<E: Element> Workspace<E> {
         Self {
             layers: Vec::new(),
             kept: 0,
-            x: Vec::new(),
-            xn: Vec::new(),
-            inv_rms: Vec::new(),
-            gate: Vec::new(),
-            logits: Vec::new(),
-            dlogits: Vec::new(),
-            losses: Vec::new(),
-            dx: Vec::new(),
-            dx_rounded: Vec::new(),
-            dxn: Vec::new(),
-            dh: Vec::new(),
-            dattention: Vec::new(),
-            dqkv: Vec::new(),
-            partial: Vec::new(),
+            x: Buffer::default(),
+            xn: Buffer::default(),
+            inv_rms: Buffer::default(),
+            gate: Buffer::default(),
+            logits: Buffer::default(),
+            dlogits: Buffer::default(),
+            losses: Buffer::default(),
+            dx: Buffer::default(),
+            dx_rounded: Buffer::default(),
+            dxn: Buffer::default(),
+            dh: Buffer::default(),
+            dattention: Buffer::default(),
+            dqkv: Buffer::default(),
+            partial: Buffer::default(),
             dw_operands: WeightGradOperands::new(kernel),
             attend: attention::Workspace::new(kernel),
             profile: Profile::default(),
@@ -114,7 +115,7 @@ impl<E: Element> Workspace<E> {
     /// Gives every buffer its exact length for `tokens` rows and `kept` sets of activations; those
     /// of the backward pass only if there are as many sets as layers.
     ///
-    /// Buffers shrink in length but not in capacity, so a steady run allocates nothing.
+    /// Buffers never give memory back, so a steady run allocates nothing.
     pub(super) fn fit(&mut self, config: &ModelConfig, tokens: usize, kept: usize) {
         let t = tokens;
         let (d, h) = (t * config.dim, t * config.hidden);
@@ -153,10 +154,23 @@ impl<E: Element> Workspace<E> {
             ]);
         }
     }
+
+    /// Moves what the rest of a layer needs of the last `kept` tokens of every sequence to the front.
+    pub(super) fn keep_tails(
+        &mut self,
+        config: &ModelConfig,
+        layer: usize,
+        seq_len: usize,
+        kept: usize,
+    ) {
+        let Activations { x, attention, .. } = &mut self.layers[layer.min(self.kept - 1)];
+        x.keep_tails(config.dim, seq_len, kept);
+        attention.keep_tails(config.q_width(), seq_len, kept);
+    }
 }
 
-fn fit_all<T: Element, const N: usize>(buffers: [(&mut Vec<T>, usize); N]) {
+fn fit_all<T: Element, const N: usize>(buffers: [(&mut Buffer<T>, usize); N]) {
     for (buffer, len) in buffers {
-        buffer.resize(len, T::from_f32(0.0));
+        buffer.fit(len);
     }
 }
