@@ -1,8 +1,9 @@
 //! Programs that the tests share: a transformer layer there and back, and a small program for every
-//! operation.
+//! operation, and faulty programs.
 
 #![allow(dead_code)] // each test uses a part
 
+pub(crate) mod faults;
 pub(crate) mod layer;
 pub(crate) mod operations;
 
