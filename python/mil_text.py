@@ -181,6 +181,8 @@ class Reader:
         else:
             nested = self.elements()
             value = np.array(nested, dtype=NUMPY[dtype])
+            if shape and value.ndim == 1 and value.size == np.prod(shape):
+                value = value.reshape(shape)  # a flat list for several axes
             assert value.shape == shape, f"elements of shape {value.shape} for {shape}"
         self.want(")")
         return Constant((dtype, shape), value)

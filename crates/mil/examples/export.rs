@@ -1,6 +1,6 @@
 //! Writes every program of the tests' catalogue into a folder, for the checks in Python: as text in
 //! both dialects, as a Core ML package, with its weight file, inputs, and what the evaluator makes
-//! of them.
+//! of them. And the faulty programs.
 //!
 //! usage: export FOLDER
 
@@ -26,6 +26,7 @@ fn main() {
     let cases: Vec<Value> = catalogue::all().iter().map(|case| export(folder, case)).collect();
     let index = json!({ "cases": cases, "operations": operations(), "blobs": blobs(folder) });
     fs::write(folder.join("index.json"), index.to_string()).unwrap();
+    faults(folder);
 }
 
 /// What a name stands for, under one arithmetic.
@@ -99,6 +100,22 @@ fn operations() -> Vec<Value> {
         json!({ "name": op.name, "since": op.since.name(), "params": params })
     });
     table.collect()
+}
+
+/// The faulty programs and their sound twins, with the weight file that some of them name.
+fn faults(folder: &Path) {
+    let place = folder.join("faults");
+    fs::create_dir_all(place.join("weights")).unwrap();
+    let mut writer = Writer::new();
+    let weights = Literal::from_floats(Type::fp16(&[4]).unwrap(), &[1.0, 2.0, 3.0, 4.0]).unwrap();
+    writer.push(&weights).unwrap();
+    fs::write(place.join("weights/weight.bin"), writer.finish()).unwrap();
+    let faults = catalogue::faults::all().into_iter().map(|fault| {
+        assert!(text::parse(&fault.faulty).is_err(), "{} is accepted", fault.name);
+        json!({ "name": fault.name, "text": fault.faulty, "sound": fault.sound })
+    });
+    let faults: Vec<Value> = faults.collect();
+    fs::write(place.join("faults.json"), json!(faults).to_string()).unwrap();
 }
 
 /// Random weight files with what is in them, to be compared byte for byte.

@@ -16,6 +16,8 @@ pub use writer::Writer;
 
 /// Bytes of the header and of a descriptor; descriptors and data start at multiples of it.
 const ALIGNMENT: usize = 64;
+/// Bytes of the header, before which no descriptor starts.
+pub(crate) const HEADER: usize = ALIGNMENT;
 /// What each descriptor starts with.
 const SENTINEL: u32 = 0xDEAD_BEEF;
 /// The only version there is.

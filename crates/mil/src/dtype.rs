@@ -111,6 +111,11 @@ impl DType {
         !matches!(self, Self::Bool | Self::String) && !self.is_float()
     }
 
+    /// Whether it is an integer of 8 or 16 bits, which operations took later than the others.
+    pub(crate) fn is_small(self) -> bool {
+        matches!(self, Self::Int8 | Self::Uint8 | Self::Int16 | Self::Uint16)
+    }
+
     /// Least and greatest value of an integer type; both 0 for the others.
     #[must_use]
     pub fn range(self) -> (i128, i128) {

@@ -32,6 +32,7 @@ pub(crate) struct Known<'a> {
 pub(crate) struct Call<'a> {
     pub(crate) def: &'static OpDef,
     pub(crate) label: &'a str,
+    pub(crate) opset: Opset,
     /// One slot for each parameter of the table, in its order.
     slots: Vec<Slot<'a>>,
 }
@@ -57,7 +58,7 @@ impl<'a> Call<'a> {
     ) -> Result<Self> {
         let def = operation.def;
         let slots = def.params.iter().map(|_| Slot::Absent).collect();
-        let mut call = Self { def, label, slots };
+        let mut call = Self { def, label, opset: function.opset, slots };
         if function.opset < def.since {
             let (have, since) = (function.opset, def.since);
             return Err(call.refuse(format!("opset {have} has no such operation, {since} has")));
@@ -83,7 +84,7 @@ impl<'a> Call<'a> {
                 call.slots[slot] = Slot::One(known);
             }
         }
-        call.check(function.opset)?;
+        call.check()?;
         Ok(call)
     }
 
@@ -101,7 +102,7 @@ impl<'a> Call<'a> {
     }
 
     /// Presence, lists, element types and constants, as the table says.
-    fn check(&self, opset: Opset) -> Result<()> {
+    fn check(&self) -> Result<()> {
         let mut first: Option<(&'static str, DType)> = None;
         for (param, slot) in self.def.params.iter().zip(&self.slots) {
             let operands = match slot {
@@ -127,7 +128,7 @@ impl<'a> Call<'a> {
                 let shared = match param.shared {
                     Shared::Yes => true,
                     Shared::No => false,
-                    Shared::UntilIos16 => opset <= Opset::Ios16,
+                    Shared::UntilIos16 => self.opset <= Opset::Ios16,
                 };
                 match first {
                     Some((name, dtype)) if shared && dtype != operand.ty.dtype => {
@@ -148,6 +149,11 @@ impl<'a> Call<'a> {
         if !param.takes(operand.ty.dtype) {
             let (name, domain, found) = (param.name, param.domain(), operand.ty.dtype);
             return Err(self.refuse(format!("`{name}` is {found}, expected one of {domain}")));
+        }
+        let since = self.def.takes_since(param, operand.ty.dtype);
+        if self.opset < since {
+            let (name, found, opset) = (param.name, operand.ty.dtype, self.opset);
+            return Err(self.refuse(format!("`{name}` is {found}; {since} has that, not {opset}")));
         }
         if param.constant && operand.literal.is_none() && !operand.derived {
             return Err(self.refuse(format!("`{}` must be a constant", param.name)));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use half::f16;
 
+use crate::blob::HEADER;
 use crate::{DType, Error, Result, Shape, Type};
 
 /// A typed constant.
@@ -150,10 +151,17 @@ impl Literal {
     ///
     /// # Errors
     ///
-    /// [`Error::Literal`] for a type that weight files do not hold.
+    /// [`Error::Literal`] for a type that weight files do not hold, or an offset inside the file's
+    /// header, which engines read all the same.
     pub fn from_blob(ty: Type, blob: BlobRef) -> Result<Self> {
         if ty.dtype.blob().is_none() {
             return Err(Error::literal(ty, "weight files do not hold this type; write it out"));
+        }
+        if blob.offset < HEADER as u64 {
+            let BlobRef { path, offset } = blob;
+            let reason = format!("offset {offset} lies in the header of `{path}`");
+            let hint = format!("a descriptor starts from {HEADER} on");
+            return Err(Error::literal(ty, format!("{reason}; {hint}")));
         }
         Ok(Self { ty, data: Data::Blob(blob) })
     }

@@ -66,6 +66,18 @@ impl OpDef {
         self.is_const() || self.is_constexpr() && self.since < Opset::Ios18
     }
 
+    /// The first opset in which a parameter may have an element type of its domain: operands of 8
+    /// and 16 bits came with iOS 17, indices of 16 bits a year earlier.
+    pub(crate) fn takes_since(&self, param: &Param, dtype: DType) -> Opset {
+        if self.takes_attributes() || !dtype.is_small() {
+            Opset::Ios15
+        } else if self.name == "gather" && param.name == "indices" && dtype.bits() == 16 {
+            Opset::Ios16
+        } else {
+            Opset::Ios17
+        }
+    }
+
     /// Whether each element of the result depends on one element of each operand.
     #[must_use]
     pub fn is_elementwise(&self) -> bool {

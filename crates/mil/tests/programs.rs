@@ -10,7 +10,7 @@ use aneal_mil::blob::Weights;
 use aneal_mil::coreml::Package;
 use aneal_mil::eval::{Arithmetic, Exact, Half, evaluate};
 use aneal_mil::{DType, Dialect, OpDef, check, text};
-use catalogue::layer;
+use catalogue::{layer, unrolled};
 
 #[test]
 fn every_operation_has_a_program() {
@@ -40,6 +40,19 @@ fn every_format_gives_the_same_program() {
         assert_eq!(read, package.program, "{} as protobuf", case.name);
         package.weights.load_into(&mut read).unwrap();
         assert_eq!(read, case.program, "{} with its weights loaded", case.name);
+    }
+}
+
+#[test]
+fn a_whole_model_comes_back() {
+    let program = aneal_mil::Program::new(vec![unrolled::function(unrolled::LARGE).unwrap()]);
+    check(&program).unwrap();
+    for dialect in [Dialect::Modern, Dialect::Verbose] {
+        let printed = text::print(&program, dialect);
+        assert!(printed.lines().count() > 20_000, "{} lines", printed.lines().count());
+        let read = text::parse(&printed).unwrap();
+        assert!(read == program, "another program in {dialect:?}");
+        assert!(text::print(&read, dialect) == printed, "another text in {dialect:?}");
     }
 }
 
@@ -141,6 +154,34 @@ fn the_backward_layer_is_the_gradient_of_the_forward_layer() {
                 "{label}[{at}]: {} vs {slope}",
                 gradient[at]
             );
+        }
+    }
+}
+
+/// The same for every gradient of the whole model, whose one function has both directions.
+#[test]
+fn the_whole_model_has_the_gradients_of_its_output() {
+    const STEP: f64 = 1e-4;
+    let function = unrolled::function(layer::Dims::SMALL).unwrap();
+    let given = catalogue::inputs(&function, (-1.0, 1.0), 7);
+    let run = |inputs: &_| evaluate(&function, &Weights::new(), inputs, &Unrounded).unwrap();
+    let gradients = run(&given);
+    for (name, input) in given.iter().filter(|(name, _)| *name != "dy") {
+        let output = match name.split_once('_') {
+            Some((layer, weight)) => format!("{layer}_d{weight}"),
+            None => format!("d{name}"),
+        };
+        for at in [0, input.values.len() / 2] {
+            let loss = |step: f64| -> f64 {
+                let mut moved = given.clone();
+                moved.get_mut(name).unwrap().values[at] += step;
+                let y = &run(&moved)["y"].values;
+                y.iter().zip(&given["dy"].values).map(|(y, dy)| y * dy).sum()
+            };
+            let slope = (loss(STEP) - loss(-STEP)) / (2.0 * STEP);
+            let got = gradients[&output].values[at];
+            let error = (slope - got).abs();
+            assert!(error < 1e-5 * (1.0 + slope.abs()), "{output}[{at}]: {got} vs {slope}");
         }
     }
 }

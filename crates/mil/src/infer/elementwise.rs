@@ -1,7 +1,7 @@
 //! Results of operations that work element by element.
 
 use super::Call;
-use crate::{DType, Result, Type};
+use crate::{DType, Opset, Result, Type};
 
 /// The type of `x`.
 pub(crate) fn same(call: &Call<'_>) -> Result<Vec<Type>> {
@@ -59,7 +59,7 @@ pub(crate) fn select(call: &Call<'_>) -> Result<Vec<Type>> {
     Ok(vec![Type::new(a.dtype, shape)])
 }
 
-/// What `cast` makes; the small integers from iOS 17 on are left to the opset's reader.
+/// What `cast` makes, integers of 8 and 16 bits from iOS 17 on.
 const CAST: [DType; 8] = [
     DType::Fp16,
     DType::Fp32,
@@ -74,6 +74,10 @@ const CAST: [DType; 8] = [
 /// The shape of `x`, of the type that `dtype` names.
 pub(crate) fn cast(call: &Call<'_>) -> Result<Vec<Type>> {
     let dtype = call.dtype("dtype", &CAST)?;
+    if dtype.is_small() && call.opset < Opset::Ios17 {
+        let opset = call.opset;
+        return Err(call.refuse(format!("`dtype` is \"{dtype}\"; ios17 has that, not {opset}")));
+    }
     Ok(vec![Type::new(dtype, call.ty("x")?.shape)])
 }
 

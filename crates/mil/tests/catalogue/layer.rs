@@ -24,31 +24,31 @@ impl Dims {
     pub(crate) const SMALL: Self =
         Self { d: 8, h: 12, heads: 4, kv_heads: 2, hd: 4, s: 6, layers: 2 };
 
-    fn q(self) -> usize {
+    pub(super) fn q(self) -> usize {
         self.heads * self.hd
     }
 
-    fn kv(self) -> usize {
+    pub(super) fn kv(self) -> usize {
         self.kv_heads * self.hd
     }
 
     /// Scale of each residual branch: `1 / sqrt(2 * layers)`.
-    fn residual(self) -> f32 {
+    pub(super) fn residual(self) -> f32 {
         1.0 / (2.0 * self.layers as f32).sqrt()
     }
 }
 
 /// Weights, in the order of the inputs.
 pub(crate) struct Weights {
-    g1: Value,
-    wq: Value,
-    wk: Value,
-    wv: Value,
-    wo: Value,
-    g2: Value,
-    w1: Value,
-    w3: Value,
-    w2: Value,
+    pub(super) g1: Value,
+    pub(super) wq: Value,
+    pub(super) wk: Value,
+    pub(super) wv: Value,
+    pub(super) wo: Value,
+    pub(super) g2: Value,
+    pub(super) w1: Value,
+    pub(super) w3: Value,
+    pub(super) w2: Value,
 }
 
 /// What the backward pass needs of the forward pass.
@@ -69,22 +69,22 @@ struct Saved {
 }
 
 /// A norm's input, reciprocal root, and scaled output as a matrix.
-struct Norm {
-    x: Value,
-    r: Value,
-    y: Value,
+pub(super) struct Norm {
+    pub(super) x: Value,
+    pub(super) r: Value,
+    pub(super) y: Value,
 }
 
-struct Rope {
+pub(super) struct Rope {
     cos: Value,
     sin: Value,
     turn: Value,
 }
 
 const EPSILON: f32 = 1e-5;
-const PLAIN: MatMul = MatMul { transpose_x: false, transpose_y: false };
-const TX: MatMul = MatMul { transpose_x: true, transpose_y: false };
-const TY: MatMul = MatMul { transpose_x: false, transpose_y: true };
+pub(super) const PLAIN: MatMul = MatMul { transpose_x: false, transpose_y: false };
+pub(super) const TX: MatMul = MatMul { transpose_x: true, transpose_y: false };
+pub(super) const TY: MatMul = MatMul { transpose_x: false, transpose_y: true };
 
 fn weights(b: &mut Builder, n: Dims) -> Result<Weights> {
     let gain = Type::fp16(&[1, n.d, 1, 1])?;
@@ -102,22 +102,22 @@ fn weights(b: &mut Builder, n: Dims) -> Result<Weights> {
     })
 }
 
-fn i(n: usize) -> i64 {
+pub(super) fn i(n: usize) -> i64 {
     n as i64
 }
 
 /// `[1, C, 1, S]` and `[1, 1, C, S]` hold the same bytes.
-fn matrix(b: &mut Builder, x: Value) -> Result<Value> {
+pub(super) fn matrix(b: &mut Builder, x: Value) -> Result<Value> {
     let shape = x.shape();
     b.reshape(x, &[1, 1, i(shape.dim(1)), i(shape.dim(3))])
 }
 
-fn image(b: &mut Builder, x: Value) -> Result<Value> {
+pub(super) fn image(b: &mut Builder, x: Value) -> Result<Value> {
     let shape = x.shape();
     b.reshape(x, &[1, i(shape.dim(2)), 1, i(shape.dim(3))])
 }
 
-fn norm(b: &mut Builder, n: Dims, x: Value, gain: Value) -> Result<Norm> {
+pub(super) fn norm(b: &mut Builder, n: Dims, x: Value, gain: Value) -> Result<Norm> {
     let squares = b.mul(x, x)?;
     let sum = b.reduce_sum(squares, &[1])?;
     let mean = b.mul(sum, 1.0 / n.d as f32)?;
@@ -129,7 +129,7 @@ fn norm(b: &mut Builder, n: Dims, x: Value, gain: Value) -> Result<Norm> {
     Ok(Norm { x, r, y })
 }
 
-fn rope(b: &mut Builder, n: Dims) -> Result<Rope> {
+pub(super) fn rope(b: &mut Builder, n: Dims) -> Result<Rope> {
     let (half, mut cos, mut sin) = (n.hd / 2, Vec::new(), Vec::new());
     for channel in 0..n.hd {
         let frequency = 10_000_f64.powf(-((channel % half) as f64) / half as f64);
@@ -153,20 +153,20 @@ fn rope(b: &mut Builder, n: Dims) -> Result<Rope> {
 }
 
 impl Rope {
-    fn forward(&self, b: &mut Builder, x: Value) -> Result<Value> {
+    pub(super) fn forward(&self, b: &mut Builder, x: Value) -> Result<Value> {
         let turned = b.matmul(self.turn, x, PLAIN)?;
         let (straight, turned) = (b.mul(x, self.cos)?, b.mul(turned, self.sin)?);
         b.add(straight, turned)
     }
 
-    fn backward(&self, b: &mut Builder, dy: Value) -> Result<Value> {
+    pub(super) fn backward(&self, b: &mut Builder, dy: Value) -> Result<Value> {
         let (straight, turned) = (b.mul(dy, self.cos)?, b.mul(dy, self.sin)?);
         let turned = b.matmul(self.turn, turned, TX)?;
         b.add(straight, turned)
     }
 }
 
-fn mask(b: &mut Builder, n: Dims) -> Result<Value> {
+pub(super) fn mask(b: &mut Builder, n: Dims) -> Result<Value> {
     // Disallowed scores are the least fp16, never -inf (C63).
     let values: Vec<f32> =
         (0..n.s * n.s).map(|at| if at % n.s > at / n.s { -65504.0 } else { 0.0 }).collect();
@@ -220,7 +220,7 @@ pub(crate) fn forward(n: Dims) -> Result<Function> {
 }
 
 /// Gradient of a norm's input and gain from the gradient of its output, a matrix.
-fn norm_backward(
+pub(super) fn norm_backward(
     b: &mut Builder,
     n: Dims,
     norm: &Norm,

@@ -1,10 +1,12 @@
-//! Programs that the tests share: a transformer layer there and back, and a small program for every
-//! operation.
+//! Programs that the tests share: a transformer layer there and back, and a whole model, a small
+//! program for every operation, and faulty programs.
 
 #![allow(dead_code)] // each test uses a part
 
+pub(crate) mod faults;
 pub(crate) mod layer;
 pub(crate) mod operations;
+pub(crate) mod unrolled;
 
 use std::collections::BTreeMap;
 
@@ -36,6 +38,9 @@ pub(crate) fn all() -> Vec<Case> {
             cases.push(Case { name, program, range: (-1.0, 1.0), evaluated });
         }
     }
+    let program = Program::new(vec![unrolled::function(layer::Dims::SMALL).unwrap()]);
+    let name = "unrolled_small".to_owned();
+    cases.push(Case { name, program, range: (-1.0, 1.0), evaluated: true });
     cases
 }
 
