@@ -65,12 +65,19 @@ impl Weights {
     ///
     /// As [`Weights::resolve`].
     pub fn load_into(&self, program: &mut Program) -> Result<()> {
+        // A blob that is named often is in memory once.
+        let mut seen: HashMap<Literal, Literal> = HashMap::new();
         for_each_literal(
             program,
             |_| true,
             |literal| {
-                if let Cow::Owned(loaded) = self.resolve(literal)? {
-                    *literal = loaded;
+                if !matches!(literal.data(), Data::Blob(_)) {
+                    return Ok(());
+                }
+                if let Some(known) = seen.get(literal) {
+                    *literal = known.clone();
+                } else if let Cow::Owned(loaded) = self.resolve(literal)? {
+                    seen.insert(std::mem::replace(literal, loaded.clone()), loaded);
                 }
                 Ok(())
             },

@@ -95,14 +95,24 @@ impl Package {
             write(&weights.join(file), bytes)?;
         }
         write(&staged.path().join(MANIFEST), manifest().as_bytes())?;
+        // What is replaced waits in a folder of its own, to be put back should the renaming fail.
+        let aside = builder.tempdir_in(parent).map_err(fail("write in", parent))?;
+        let old = aside.path().join("old");
         if path.exists() {
             if !path.join(MANIFEST).exists() {
                 let source = std::io::Error::other("it exists and is no package; move it away");
                 return Err(Error::Io { action: "replace", path: path.to_path_buf(), source });
             }
-            fs::remove_dir_all(path).map_err(fail("replace", path))?;
+            fs::rename(path, &old).map_err(fail("replace", path))?;
         }
-        fs::rename(staged.keep(), path).map_err(fail("write", path))
+        if let Err(source) = fs::rename(staged.path(), path) {
+            if old.exists() && fs::rename(&old, path).is_err() {
+                // Kept beside its place rather than lost.
+                let _ = aside.keep();
+            }
+            return Err(fail("write", path)(source));
+        }
+        Ok(())
     }
 
     /// The model file of the package at `path`; weights are named from its folder.
