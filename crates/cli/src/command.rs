@@ -4,5 +4,6 @@ pub(crate) mod bench;
 pub(crate) mod data;
 pub(crate) mod eval;
 pub(crate) mod generate;
+pub(crate) mod mil;
 pub(crate) mod pack;
 pub(crate) mod train;

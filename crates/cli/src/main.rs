@@ -46,6 +46,8 @@ enum Command {
     Data(command::data::Args),
     /// Measure the speed of this machine: arithmetic, products, steps, updates, evaluation
     Bench(command::bench::Args),
+    /// Check, print and convert programs of the Neural Engine's language
+    Mil(command::mil::Args),
 }
 
 /// How a command ended well.
@@ -79,6 +81,7 @@ fn run(cli: Cli) -> anyhow::Result<Done> {
         Command::Generate(args) => command::generate::run(&args, json),
         Command::Data(args) => command::data::run(&args, json),
         Command::Bench(args) => command::bench::run(&args, json),
+        Command::Mil(args) => command::mil::run(&args, json),
     })
 }
 

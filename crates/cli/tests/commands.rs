@@ -2,67 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod case;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Output;
 use std::time::Duration;
 
 use assert_cmd::Command;
+use case::Case;
 use serde_json::Value;
 
-/// A folder of its own and the binary to run in it.
-struct Case {
-    dir: tempfile::TempDir,
-}
-
 impl Case {
-    fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        // A level that the tests are forced down to holds for the binary too.
-        self.run_with(std::env::var("ANEAL_SIMD").ok().as_deref(), args)
-    }
-
-    /// Runs with `ANEAL_SIMD` set to `level`, or unset.
-    fn run_with(&self, level: Option<&str>, args: &[&str]) -> Output {
-        Command::cargo_bin("aneal")
-            .unwrap()
-            .current_dir(self.dir.path())
-            .env_clear()
-            .envs(level.map(|level| ("ANEAL_SIMD", level)))
-            .args(args)
-            .timeout(Duration::from_secs(120))
-            .output()
-            .unwrap()
-    }
-
-    /// Runs a command that must succeed and parses its JSON.
-    #[track_caller]
-    fn json(&self, args: &[&str]) -> Value {
-        let output = self.run(&[args, &["--json"]].concat());
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "aneal {args:?}: {errors}");
-        let text = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(text.lines().count(), 1, "one object on stdout: {text}");
-        serde_json::from_str(&text).unwrap()
-    }
-
-    /// Runs a command that must fail with `code` and say `expected`.
-    #[track_caller]
-    fn refused(&self, args: &[&str], code: i32, expected: &str) {
-        let output = self.run(args);
-        let text = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "aneal {args:?}: {text}");
-        assert!(text.contains(expected), "aneal {args:?} says: {text}");
-        assert!(!text.contains("panicked"), "{text}");
-    }
-
     /// Trains a tiny model into `run/`.
     #[track_caller]
     fn train(&self, more: &[&str]) -> Value {

@@ -13,7 +13,7 @@ pub(crate) mod slice;
 pub(crate) mod window;
 
 use crate::op::{OpDef, Param, Shared};
-use crate::program::{Argument, Function, Operation};
+use crate::program::{Argument, Function, Operation, is_word};
 use crate::{DType, Error, Literal, Opset, Result, Type};
 
 /// A rule for the types of results.
@@ -62,6 +62,10 @@ impl<'a> Call<'a> {
         if function.opset < def.since {
             let (have, since) = (function.opset, def.since);
             return Err(call.refuse(format!("opset {have} has no such operation, {since} has")));
+        }
+        if let Some((name, _)) = operation.attributes.iter().find(|(name, _)| !is_word(name)) {
+            let reason = format!("attribute {name:?} is no name; use letters, digits and `_`");
+            return Err(call.refuse(reason));
         }
         for (name, argument) in &operation.arguments {
             let slot = call.free_slot(name)?;

@@ -288,11 +288,14 @@ impl Function {
 /// underscores, not starting with a digit.
 #[must_use]
 pub fn is_identifier(name: &str) -> bool {
+    is_word(name) && !RESERVED.contains(&name) && DType::from_name(name).is_none()
+}
+
+/// What text can spell as a name: an identifier, or a word of the language.
+pub(crate) fn is_word(name: &str) -> bool {
     let mut chars = name.chars();
     chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
-        && !RESERVED.contains(&name)
-        && DType::from_name(name).is_none()
 }
 
 /// Words of the language that no value may have as name.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{Check, Reader, Writer};
 use crate::literal::{BlobRef, Data};
-use crate::{Error, Literal, Operand, Program, Result};
+use crate::{Error, Literal, Operand, Operation, Program, Result};
 
 /// Weight files by path, as programs spell it: `@model_path/weights/weight.bin`.
 #[derive(Clone, Debug, Default)]
@@ -65,12 +65,23 @@ impl Weights {
     ///
     /// As [`Weights::resolve`].
     pub fn load_into(&self, program: &mut Program) -> Result<()> {
-        for_each_literal(program, |literal| {
-            if let Cow::Owned(loaded) = self.resolve(literal)? {
-                *literal = loaded;
-            }
-            Ok(())
-        })
+        // A blob that is named often is in memory once.
+        let mut seen: HashMap<Literal, Literal> = HashMap::new();
+        for_each_literal(
+            program,
+            |_| true,
+            |literal| {
+                if !matches!(literal.data(), Data::Blob(_)) {
+                    return Ok(());
+                }
+                if let Some(known) = seen.get(literal) {
+                    *literal = known.clone();
+                } else if let Cow::Owned(loaded) = self.resolve(literal)? {
+                    seen.insert(std::mem::replace(literal, loaded.clone()), loaded);
+                }
+                Ok(())
+            },
+        )
     }
 
     /// Moves a program's constants of at least `min_elements` elements out into one file at
@@ -83,7 +94,9 @@ impl Weights {
         let path: Arc<str> = path.into();
         let mut writer = Writer::new();
         let mut written: HashMap<Literal, Literal> = HashMap::new();
-        for_each_literal(program, |literal| {
+        // What is written in place elsewhere stays there: axes, epsilons, fill values.
+        let holds_weights = |op: &Operation| op.def.is_const() || op.def.is_constexpr();
+        for_each_literal(program, holds_weights, |literal| {
             let ty = literal.ty();
             if !is_weight(literal) || ty.shape.elements() < min_elements {
                 return Ok(());
@@ -105,13 +118,14 @@ impl Weights {
     }
 }
 
-/// The constants that may be in a file: values of `const`, and what `constexpr_` ops unpack.
+/// Constants of the operations chosen: values of attributes, and those written in place.
 fn for_each_literal(
     program: &mut Program,
+    choose: impl Fn(&Operation) -> bool,
     mut visit: impl FnMut(&mut Literal) -> Result<()>,
 ) -> Result<()> {
     let operations = program.functions.iter_mut().flat_map(|function| &mut function.operations);
-    for operation in operations.filter(|op| op.def.is_const() || op.def.is_constexpr()) {
+    for operation in operations.filter(|op| choose(op)) {
         for (name, literal) in &mut operation.attributes {
             if name != "name" {
                 visit(literal)?;

@@ -77,10 +77,15 @@ impl Package {
             let path = path.to_path_buf();
             move |source| Error::Io { action, path, source }
         };
-        let staged = tempfile::Builder::new()
-            .prefix(".mlpackage-")
-            .tempdir_in(parent)
-            .map_err(fail("write in", parent))?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".mlpackage-");
+        // Temporary folders are private by default; a finished one follows the user's umask.
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            builder.permissions(fs::Permissions::from_mode(0o777));
+        }
+        let staged = builder.tempdir_in(parent).map_err(fail("write in", parent))?;
         let data = staged.path().join(DATA);
         let weights = data.join(WEIGHTS);
         fs::create_dir_all(&weights).map_err(fail("write", path))?;
@@ -90,14 +95,33 @@ impl Package {
             write(&weights.join(file), bytes)?;
         }
         write(&staged.path().join(MANIFEST), manifest().as_bytes())?;
+        // What is replaced waits in a folder of its own, to be put back should the renaming fail.
+        let aside = builder.tempdir_in(parent).map_err(fail("write in", parent))?;
+        let old = aside.path().join("old");
         if path.exists() {
             if !path.join(MANIFEST).exists() {
                 let source = std::io::Error::other("it exists and is no package; move it away");
                 return Err(Error::Io { action: "replace", path: path.to_path_buf(), source });
             }
-            fs::remove_dir_all(path).map_err(fail("replace", path))?;
+            fs::rename(path, &old).map_err(fail("replace", path))?;
         }
-        fs::rename(staged.keep(), path).map_err(fail("write", path))
+        if let Err(source) = fs::rename(staged.path(), path) {
+            if old.exists() && fs::rename(&old, path).is_err() {
+                // Kept beside its place rather than lost.
+                let _ = aside.keep();
+            }
+            return Err(fail("write", path)(source));
+        }
+        Ok(())
+    }
+
+    /// The model file of the package at `path`; weights are named from its folder.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] and [`Error::Protobuf`] for a manifest that does not say where the model is.
+    pub fn model_path(path: &Path) -> Result<PathBuf> {
+        Ok(path.join(DATA).join(model_place(path)?))
     }
 
     /// Reads a folder.
@@ -106,8 +130,8 @@ impl Package {
     ///
     /// [`Error::Io`] for files that are not there, and those of [`Package::decode_model`].
     pub fn read(path: &Path) -> Result<Self> {
+        let program = Self::decode_model(&read(&Self::model_path(path)?)?)?;
         let data = path.join(DATA);
-        let program = Self::decode_model(&read(&data.join(model_place(path)?))?)?;
         let mut weights = Weights::new();
         let folder = data.join(WEIGHTS);
         if folder.is_dir() {
@@ -155,7 +179,12 @@ fn model_place(path: &Path) -> Result<PathBuf> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).map_err(|source| Error::Io { action: "read", path: path.to_path_buf(), source })
+    let fail = |source| Error::Io { action: "read", path: path.to_path_buf(), source };
+    // A link in a foreign package may lead to a device that never ends.
+    if !fs::metadata(path).map_err(fail)?.is_file() {
+        return Err(fail(std::io::Error::other("it is no regular file")));
+    }
+    fs::read(path).map_err(fail)
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {

@@ -3,6 +3,9 @@
 use super::Call;
 use crate::{Result, Type};
 
+/// Most parts of a split. Each is a named result; a count alone must not fill memory.
+const MAX_PARTS: usize = 1 << 16;
+
 /// Tensors equal in all axes but one, which adds up. With `interleave`, equal in all.
 pub(crate) fn concat(call: &Call<'_>) -> Result<Vec<Type>> {
     let values = call.list("values");
@@ -79,6 +82,9 @@ pub(crate) fn sizes(call: &Call<'_>, dim: usize) -> Result<Vec<usize>> {
         return Ok(sizes.into_iter().map(|size| size as usize).collect());
     }
     match count.and_then(|count| usize::try_from(count).ok()) {
+        Some(count) if count > MAX_PARTS => {
+            Err(call.refuse(format!("{count} parts, expected at most {MAX_PARTS}")))
+        }
         Some(count) if count > 0 && dim.is_multiple_of(count) => Ok(vec![dim / count; count]),
         Some(count) => Err(call.refuse(format!("{dim} does not split into {count} equal parts"))),
         None => Err(call.refuse("needs `num_splits`, at least 1, or `split_sizes`")),

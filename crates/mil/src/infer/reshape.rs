@@ -1,7 +1,7 @@
 //! Results of rearranging and repeating.
 
 use super::Call;
-use crate::{DType, Result, Type};
+use crate::{DType, MAX_RANK, Result, Type};
 
 /// The same elements in the shape that `shape` gives, one dimension of which may be -1.
 pub(crate) fn reshape(call: &Call<'_>) -> Result<Vec<Type>> {
@@ -50,6 +50,10 @@ pub(crate) fn permutation(call: &Call<'_>, x: Type) -> Result<Vec<usize>> {
 pub(crate) fn expand_dims(call: &Call<'_>) -> Result<Vec<Type>> {
     let x = call.ty("x")?;
     let axes = call.required_integers("axes")?;
+    // No shape has so many, and looking each up in the others is quadratic.
+    if axes.len() > MAX_RANK + 1 {
+        return Err(call.refuse(format!("adds {} axes, expected at most {MAX_RANK}", axes.len())));
+    }
     let rank = (x.shape.rank() + axes.len()) as i64;
     let mut places = Vec::with_capacity(axes.len());
     for &axis in &axes {

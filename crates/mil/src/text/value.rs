@@ -90,7 +90,9 @@ fn read_blob(cursor: &mut Cursor<'_>, ty: Type) -> Result<Literal> {
         match word {
             "path" => path = value.strings().and_then(|s| s.first()).map(|s| s.as_str().into()),
             "offset" => {
-                offset = value.integers().and_then(|v| u64::try_from(*v.first()?).ok());
+                // Not through `i64`: a package may name any offset, and it is printed as it is.
+                let given = value.bytes().is_some() && value.ty().dtype.is_integer();
+                offset = u64::try_from(value.integer_at(0)).ok().filter(|_| given);
             }
             _ => return Err(cursor.error(at, format!("`{word}` is neither `path` nor `offset`"))),
         }
