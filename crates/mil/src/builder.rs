@@ -4,6 +4,7 @@
 
 mod copy;
 mod movement;
+mod operand;
 mod products;
 mod simple;
 mod weights;
@@ -11,11 +12,13 @@ mod weights;
 use std::collections::{HashMap, HashSet};
 
 pub use movement::Slice;
+pub(crate) use operand::{Arguments, Given};
+pub use operand::{Input, Value};
 pub use products::{Conv, MatMul, Pool};
 
 use crate::infer::infer;
 use crate::program::{Argument, Function, Operand, Operation, Opset, ValueId, ValueInfo};
-use crate::{DType, Error, Literal, OpDef, Result, Shape, Type, check, is_identifier};
+use crate::{DType, Error, Literal, OpDef, Result, Type, check, is_identifier};
 
 /// Most inputs and most outputs: what two digits number.
 const MAX_NUMBERED: usize = 100;
@@ -31,70 +34,6 @@ pub struct Builder {
     /// How many values each prefix of a name has.
     counters: HashMap<String, usize>,
 }
-
-/// A value of a function under construction, with its type.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Value {
-    id: ValueId,
-    ty: Type,
-}
-
-impl Value {
-    /// Its type.
-    #[must_use]
-    pub fn ty(self) -> Type {
-        self.ty
-    }
-
-    /// Its shape.
-    #[must_use]
-    pub fn shape(self) -> Shape {
-        self.ty.shape
-    }
-}
-
-/// An operand: a value, or a number that takes the element type of the other operand.
-#[derive(Clone, Copy, Debug)]
-pub enum Input {
-    /// A value.
-    Value(Value),
-    /// A constant scalar.
-    Number(f32),
-}
-
-impl From<Value> for Input {
-    fn from(value: Value) -> Self {
-        Self::Value(value)
-    }
-}
-
-impl From<f32> for Input {
-    fn from(number: f32) -> Self {
-        Self::Number(number)
-    }
-}
-
-/// What a parameter is given.
-pub(crate) enum Given {
-    Value(Value),
-    Setting(Literal),
-    List(Vec<Value>),
-}
-
-impl From<Value> for Given {
-    fn from(value: Value) -> Self {
-        Self::Value(value)
-    }
-}
-
-impl From<Literal> for Given {
-    fn from(literal: Literal) -> Self {
-        Self::Setting(literal)
-    }
-}
-
-/// Parameters and what they are given; those with `None` are left out.
-pub(crate) type Arguments = Vec<(&'static str, Option<Given>)>;
 
 impl Builder {
     /// An empty function.

@@ -192,6 +192,15 @@ impl Operation {
         self.arguments.iter().flat_map(|(_, argument)| argument.operands())
     }
 
+    /// Every constant that it holds: attributes, and literals in place of operands.
+    pub fn literals(&self) -> impl Iterator<Item = &Literal> {
+        let in_place = self.operands().filter_map(|operand| match operand {
+            Operand::Value(_) => None,
+            Operand::Literal(literal) => Some(literal),
+        });
+        self.attributes.iter().map(|(_, literal)| literal).chain(in_place)
+    }
+
     /// Every value that it uses.
     pub fn uses(&self) -> impl Iterator<Item = ValueId> + '_ {
         self.operands().filter_map(|operand| match operand {

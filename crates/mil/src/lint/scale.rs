@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::scan::Scan;
 use super::{Hit, Limits};
 use crate::literal::Data;
+use crate::program::Operation;
 
 /// A hit on a function as a whole.
 fn whole(scan: &Scan<'_>, found: String) -> Vec<Hit> {
@@ -34,9 +35,9 @@ pub(super) fn elementwise(scan: &Scan<'_>, limits: &Limits) -> Vec<Hit> {
 }
 
 pub(super) fn blobs(scan: &Scan<'_>, limits: &Limits) -> Vec<Hit> {
-    let literals = scan.program.functions.iter().flat_map(|f| &f.operations);
-    let blobs: HashSet<_> = literals
-        .flat_map(|op| op.attributes.iter().map(|(_, literal)| literal))
+    let operations = scan.program.functions.iter().flat_map(|f| &f.operations);
+    let blobs: HashSet<_> = operations
+        .flat_map(Operation::literals)
         .filter_map(|literal| match literal.data() {
             Data::Blob(blob) => Some((&blob.path, blob.offset)),
             _ => None,
@@ -58,8 +59,8 @@ pub(super) fn convolutions(scan: &Scan<'_>, _: &Limits) -> Vec<Hit> {
 pub(super) fn constant_bytes(scan: &Scan<'_>, _: &Limits) -> Vec<Hit> {
     /// 1.2 GB, from where on weights leave the engine.
     const MOST: usize = 1_200_000_000;
-    let consts = scan.function.operations.iter().flat_map(|op| &op.attributes);
-    let bytes: usize = consts.map(|(_, literal)| literal.ty().bytes()).sum();
+    let literals = scan.function.operations.iter().flat_map(Operation::literals);
+    let bytes: usize = literals.map(|literal| literal.ty().bytes()).sum();
     if bytes <= MOST {
         return Vec::new();
     }

@@ -166,3 +166,23 @@ fn weight_files() {
     let program = Program::new(vec![b.finish().unwrap()]);
     assert_eq!(hits(&program, "C94"), 1);
 }
+
+#[test]
+fn weights_in_place_of_operands_count_as_well() {
+    let with = |count: u32| {
+        let mut text = "program(1.3)\n{ func main<ios18>(tensor<fp16, [32]> x0) {\n".to_owned();
+        for i in 0..count {
+            let blob = format!(
+                "BLOBFILE(path = \"@model_path/w.bin\", offset = uint64({}))",
+                64 * (i + 1)
+            );
+            text += &format!(
+                "tensor<fp16, [32]> x{} = mul(x = x{i}, y = tensor<fp16, [32]>({blob}));\n",
+                i + 1
+            );
+        }
+        crate::text::parse(&format!("{text}}} -> (x{count}); }}")).unwrap()
+    };
+    assert_eq!(hits(&with(16), "C6"), 0);
+    assert_eq!(hits(&with(17), "C6"), 1);
+}
