@@ -10,18 +10,18 @@ impl Costs {
     #[must_use]
     pub fn compile_ms(&self, ops: usize, elementwise: usize) -> f64 {
         let c = &self.compile;
-        let dual = c.dual_engine.as_ref().map_or(0.0, |dual| {
-            dual.at_128_ms * (elementwise as f64 / 128.0).powf(dual.exponent)
-        });
+        let dual = c
+            .dual_engine
+            .as_ref()
+            .map_or(0.0, |dual| dual.at_128_ms * (elementwise as f64 / 128.0).powf(dual.exponent));
         c.program_ms + c.op_ms * ops as f64 + dual
     }
 
     /// [`Costs::compile_ms`] of a function.
     #[must_use]
     pub fn compile_function_ms(&self, function: &Function) -> f64 {
-        let computed = || {
-            function.operations.iter().filter(|op| !op.def.is_const() && !op.def.is_constexpr())
-        };
+        let computed =
+            || function.operations.iter().filter(|op| !op.def.is_const() && !op.def.is_constexpr());
         let elementwise = computed().filter(|op| op.def.is_elementwise()).count();
         self.compile_ms(computed().count(), elementwise)
     }

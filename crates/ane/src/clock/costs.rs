@@ -71,10 +71,8 @@ pub struct EngineCosts {
     pub pass_floor: f64,
     /// Narrower rows are charged as this wide (C55).
     pub narrow_columns: usize,
-    /// Elements a second through the elementwise unit, in 10^9, an operation of several inputs.
+    /// Elements a second that the elementwise unit reads, in 10^9, of all inputs together.
     pub elementwise_g_per_s: f64,
-    /// The same for what takes one input: copies in another order.
-    pub move_g_per_s: f64,
     /// Bytes of activations that stay on the chip (C86); more are worked on in tiles.
     pub tile_bytes: usize,
     /// Weight bytes that a core holds at once (C86).
@@ -205,7 +203,6 @@ impl Costs {
         for (key, value) in [
             ("engine.peak_tflops", e.peak_tflops),
             ("engine.elementwise_g_per_s", e.elementwise_g_per_s),
-            ("engine.move_g_per_s", e.move_g_per_s),
             ("engine.pass_channels", e.pass_channels as f64),
             ("engine.tile_bytes", e.tile_bytes as f64),
             ("engine.slice_bytes", e.slice_bytes as f64),

@@ -74,7 +74,6 @@ impl Costs {
     }
 
     fn add(&self, price: &mut Price, op: &OpWork, clock: f64) {
-        let e = &self.engine;
         match *op {
             OpWork::MatMul { groups, m, k, n } => {
                 price.product_ms += self.product_ms(op, m, n) / clock;
@@ -89,14 +88,17 @@ impl Costs {
                     if self.prefetches(k) { (stream_ms - product_ms).max(0.0) } else { stream_ms };
             }
             OpWork::Elementwise { elements, passes } => {
-                let ms = elements as f64 / e.elementwise_g_per_s / 1e6 + ELEMENTWISE_TASK_MS;
-                price.elementwise_ms += passes as f64 * ms / clock;
+                price.elementwise_ms += self.pass_ms(elements as f64 * passes as f64) / clock;
             }
             OpWork::Move { elements } => {
-                let ms = elements as f64 / e.move_g_per_s / 1e6 + ELEMENTWISE_TASK_MS;
-                price.elementwise_ms += ms / clock;
+                price.elementwise_ms += self.pass_ms(elements as f64) / clock;
             }
         }
+    }
+
+    /// Through the elementwise unit, in one task.
+    fn pass_ms(&self, elements: f64) -> f64 {
+        elements / self.engine.elementwise_g_per_s / 1e6 + ELEMENTWISE_TASK_MS
     }
 
     /// Products at the array's rate; rows that are too narrow and passes that are not full cost more.

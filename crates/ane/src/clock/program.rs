@@ -7,12 +7,11 @@ use super::{OpWork, Work};
 /// Rows of a surface are padded to this many bytes (facts section 2.2).
 const ROW_BYTES: u64 = 64;
 
-/// Passes over its elements that a softmax takes: maximum, exponential of the difference, sum,
-/// product with the inverse.
-const SOFTMAX_PASSES: u64 = 4;
+/// Passes over its elements that a softmax takes: maximum, difference, exponential, sum, product.
+const SOFTMAX_PASSES: u64 = 5;
 
-/// Passes of a normalisation: mean, square of the difference, its mean, product.
-const NORM_PASSES: u64 = 4;
+/// Passes of a normalisation: mean, difference, square, mean, product.
+const NORM_PASSES: u64 = 5;
 
 impl Work {
     /// What a run of the function asks of the engine.
@@ -101,6 +100,16 @@ impl Reader<'_> {
         operands.chain(results).map(|ty| ty.shape.elements() as u64).max().unwrap_or(0)
     }
 
+    /// Operands as large as the largest that are no constants: each is read once.
+    fn reads(&self) -> u64 {
+        let elements = self.elements();
+        let large = self.operation.uses().filter(|id| {
+            let known = self.function.origin(*id).is_some_and(|origin| origin.def.is_const());
+            !known && self.function.ty(*id).shape.elements() as u64 == elements
+        });
+        (large.count() as u64).max(1)
+    }
+
     fn add(&self, ops: &mut Vec<OpWork>) {
         let def = self.operation.def;
         if def.is_const() || def.is_constexpr() {
@@ -122,7 +131,7 @@ impl Reader<'_> {
             "reshape" | "expand_dims" | "squeeze" | "flatten2d" | "slice_by_size"
             | "slice_by_index" | "split" | "concat" | "stack" | "identity" => {}
             "relu" if matches!(self.maker("x"), Some("conv" | "linear" | "matmul")) => {}
-            _ => ops.push(passes(1)),
+            _ => ops.push(passes(self.reads())),
         }
     }
 
@@ -158,8 +167,7 @@ impl Reader<'_> {
         let (x, weight, result) = (self.ty("x")?, self.ty("weight")?, self.result()?);
         let (xs, ws, out) = (x.shape.dims(), weight.shape.dims(), result.shape.dims());
         let groups = self.integer("groups").unwrap_or(1).max(1);
-        let ([w0, w1, window @ ..], [batch, channels, inner @ ..]) =
-            (ws.as_slice(), xs.as_slice())
+        let ([w0, w1, window @ ..], [batch, channels, inner @ ..]) = (ws.as_slice(), xs.as_slice())
         else {
             return None;
         };
@@ -245,10 +253,13 @@ mod tests {
         b.output("y", y)?;
         let work = Work::of(&b.finish()?);
         let (m, elements) = (6 * 40, 16 * 6 * 40);
-        assert_eq!(work.ops, [
-            OpWork::Conv { groups: 2, m, k: 36, n: 8, weight_bytes: 1152 },
-            OpWork::Elementwise { elements, passes: 1 },
-        ]);
+        assert_eq!(
+            work.ops,
+            [
+                OpWork::Conv { groups: 2, m, k: 36, n: 8, weight_bytes: 1152 },
+                OpWork::Elementwise { elements, passes: 1 },
+            ]
+        );
         assert_eq!(work.input_bytes, 8 * 6 * 128, "rows of 80 bytes take 128");
         assert_eq!(work.weight_bytes(), 1152);
         Ok(())
@@ -265,11 +276,14 @@ mod tests {
         let y = b.matmul(p, w, MatMul::default())?;
         b.output("y", y)?;
         let work = Work::of(&b.finish()?);
-        assert_eq!(work.ops, [
-            OpWork::MatMul { groups: 4, m: 32, k: 64, n: 48 },
-            OpWork::Elementwise { elements: 4 * 32 * 48, passes: 4 },
-            OpWork::MatMul { groups: 1, m: 4 * 32, k: 48, n: 96 },
-        ]);
+        assert_eq!(
+            work.ops,
+            [
+                OpWork::MatMul { groups: 4, m: 32, k: 64, n: 48 },
+                OpWork::Elementwise { elements: 4 * 32 * 48, passes: 5 },
+                OpWork::MatMul { groups: 1, m: 4 * 32, k: 48, n: 96 },
+            ]
+        );
         Ok(())
     }
 }

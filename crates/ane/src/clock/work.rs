@@ -40,9 +40,9 @@ pub enum OpWork {
     },
     /// An operation on each element: activations, sums of tensors, the steps of a softmax.
     Elementwise {
-        /// Elements of the larger of operand and result.
+        /// Elements of its largest operand.
         elements: u64,
-        /// How often it goes over them.
+        /// How often it reads so many: once an operand of that size, once a step of a softmax.
         passes: u64,
     },
     /// The same elements in another order.

@@ -1,6 +1,6 @@
 //! Published measurements, and what the clock predicts for those that say what was run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use aneal_ane::clock::{Costs, Lane, OpWork, State, Usage, Work};
 
@@ -29,11 +29,16 @@ impl Check {
 
 /// All lines, if this machine has the file.
 pub(crate) fn load() -> Option<Vec<Row>> {
-    let root = std::env::var_os("ANEAL_SHARED")
-        .map_or_else(|| aneal_testing::workspace().join("../shared"), PathBuf::from);
+    let root = std::env::var_os("ANEAL_SHARED").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
+        PathBuf::from,
+    );
     let path = root.join("facts/ane-perf-calibration.csv");
     let Ok(text) = std::fs::read_to_string(&path) else {
-        eprintln!("skipped: {} is absent (set ANEAL_SHARED to its folder's parent)", path.display());
+        eprintln!(
+            "skipped: {} is absent (set ANEAL_SHARED to its folder's parent)",
+            path.display()
+        );
         return None;
     };
     let mut lines = text.lines().map(fields);
@@ -175,7 +180,7 @@ fn kernel(row: &Row, costs: &Costs) -> Option<Check> {
         }
         "elementwise task, two fused unary ops" | "elementwise x+y" => {
             let elements = row.get("shape_other").split(' ').next()?.parse().ok()?;
-            let ops = vec![OpWork::Elementwise { elements, passes: 1 }];
+            let ops = vec![OpWork::Elementwise { elements, passes: 2 }];
             let price = costs.dispatch(&Work { ops, ..Work::default() }, &queued);
             return Some(row.check("elementwise", "ms", row.milliseconds()?, price.elementwise_ms));
         }
@@ -214,8 +219,7 @@ fn governed(row: &Row, costs: &Costs) -> Option<Check> {
 fn power(row: &Row, costs: &Costs) -> Option<Vec<Check>> {
     let text = row.get("shape_other");
     let gflops: f64 = text.split(" at ").nth(1)?.split(' ').next()?.parse().ok()?;
-    let usage =
-        Usage { wall_ms: 1e3, flops: gflops * 1e9, bytes: 0.0, clock: 1.0, cpu_share: 0.0 };
+    let usage = Usage { wall_ms: 1e3, flops: gflops * 1e9, bytes: 0.0, clock: 1.0, cpu_share: 0.0 };
     let watts = costs.power(&usage).ane_w;
     let mut checks = vec![row.check("power", "W", row.number("value")?, watts)];
     // Where no latency is published, the rate is one.
@@ -231,21 +235,20 @@ fn power(row: &Row, costs: &Costs) -> Option<Vec<Check>> {
 }
 
 fn compile(row: &Row, costs: &Costs) -> Option<Check> {
+    if row.get("metric") != "compile" {
+        return None; // loads wait for a service as well
+    }
     let ops = row.count("layers")? as usize;
     let elementwise = if row.get("model_op").starts_with("elementwise") { ops } else { 0 };
     Some(row.check("compile", "ms", row.milliseconds()?, costs.compile_ms(ops, elementwise)))
 }
 
 fn step(row: &Row, costs: &Costs) -> Option<Vec<Check>> {
-    // Words of the vocabulary that occur, where the notes say it.
-    let notes = row.get("notes").split(|c: char| !c.is_ascii_alphanumeric());
-    let words: Vec<_> = notes.filter(|word| !word.is_empty()).collect();
-    let compacted = words
-        .windows(3)
-        .filter(|w| w[0] == "vocab" || w[0] == "vocabulary" && w[1] == "compacted")
-        .find_map(|w| w[1].parse().ok().or_else(|| w[2].parse().ok()));
-    let occurring = words.windows(4).find_map(|w| {
-        if w[..3] == ["vocabulary", "compacted", "to"] { w[3].parse().ok() } else { None }
+    // Tokens that occur, where the notes say so: "compacted vocab 9205", "compacted to 8144".
+    let words: Vec<_> = row.get("notes").split([' ', ';', ',']).collect();
+    let occurring = words.windows(3).find_map(|w| match w {
+        ["compacted", "vocab" | "to", count] => count.parse().ok(),
+        _ => None,
     });
     let model = Transformer {
         layers: row.count("layers")?,
@@ -255,7 +258,7 @@ fn step(row: &Row, costs: &Costs) -> Option<Vec<Check>> {
         kv_heads: row.count("kv_heads")?,
         head_dim: row.count("head_dim")?,
         seq: row.count("seq")?,
-        vocab: occurring.or(compacted).or(row.count("vocab"))?,
+        vocab: occurring.or(row.count("vocab"))?,
     };
     let step = model.step(costs);
     let part = |name: &str| {

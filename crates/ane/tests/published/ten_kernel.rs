@@ -76,10 +76,10 @@ impl Transformer {
             matmul(s, d, q),
             matmul(s, d, k),
             matmul(s, d, k),
-            passes((q + k) * s, 4), // rotary positions: two products, a difference and a sum
+            passes((q + k) * s, 4), // rotary positions: two products with tables, a sum of two
             self.heads(s, head, s),
             passes(scores, 2), // scale, mask
-            passes(scores, 4), // softmax
+            passes(scores, 5), // softmax
             self.heads(s, s, head),
             moves((2 * q + 2 * k) * s),
         ];
@@ -88,10 +88,10 @@ impl Transformer {
             moves(s * d),
             matmul(s, d, h),
             matmul(s, d, h),
-            passes(s * h, 3), // sigmoid and two products
+            passes(s * h, 5), // sigmoid and two products of two
             moves(d * h),
             matmul(s, h, d),
-            passes(s * d, 2), // scale, residual
+            passes(s * d, 3), // scale, residual
             moves(s * (2 * h + d)),
         ];
         let written = (d + 3 * h) * s;
@@ -110,7 +110,7 @@ impl Transformer {
                 moves(2 * s * from),
                 matmul(s, from, d),
                 matmul(s, from, d),
-                passes(s * d, 1),
+                passes(s * d, 2),
                 moves(s * d),
             ];
             kernel(name, from * (2 * s + 2 * d), d * s, 2 * from * s, d * s, ops)
@@ -119,13 +119,13 @@ impl Transformer {
             moves(4 * q * s),
             self.heads(s, head, s),
             passes(scores, 2),
-            passes(scores, 4),
+            passes(scores, 5),
             self.heads(s, s, head),
             self.heads(s, head, s),
             moves(q * s),
         ];
         let softmax = vec![
-            passes(scores, 5), // product, sum, difference, product, scale
+            passes(scores, 7), // product of two, sum, difference, product of two, scale
             self.heads(s, s, head),
             self.heads(s, s, head),
             moves(4 * q * s),
