@@ -35,21 +35,14 @@ fn main() -> Result<(), aneal_ane::clock::Error> {
     let checks = rows::checks(&rows);
     if std::env::args().any(|argument| argument == "--rows") {
         for check in &checks {
-            println!(
-                "{:6} {:8} {:12} {:60} {:9.4} {:9.4} {} {:+6.1} %",
-                check.id,
-                check.device,
-                check.kind,
-                check.what.chars().take(60).collect::<String>(),
-                check.published,
-                check.predicted,
-                check.unit,
-                100.0 * check.error()
-            );
+            println!("{}", check.describe());
         }
     }
     println!("\n{} of {} rows say enough of what was run", checks.len(), rows.len());
-    println!("{:8} {:14} {:>4} {:>9} {:>9}", "device", "what", "rows", "mean |e|", "mean e");
+    println!(
+        "{:8} {:14} {:>4} {:>9} {:>9} {:>9}",
+        "device", "what", "rows", "mean |e|", "mean e", "median e"
+    );
     let mut seen: Vec<(&str, &str)> = Vec::new();
     for check in &checks {
         if seen.contains(&(check.device, check.kind)) {
@@ -57,12 +50,14 @@ fn main() -> Result<(), aneal_ane::clock::Error> {
         }
         seen.push((check.device, check.kind));
         let same = checks.iter().filter(|c| (c.device, c.kind) == (check.device, check.kind));
-        let errors: Vec<f64> = same.map(|c| 100.0 * c.error()).collect();
+        let mut errors: Vec<f64> = same.map(|c| 100.0 * c.error()).collect();
         let n = errors.len() as f64;
         let absolute = errors.iter().map(|e| e.abs()).sum::<f64>() / n;
         let mean = errors.iter().sum::<f64>() / n;
+        errors.sort_by(f64::total_cmp);
+        let median = errors[errors.len() / 2];
         println!(
-            "{:8} {:14} {:4} {absolute:7.1} % {mean:+7.1} %",
+            "{:8} {:14} {:4} {absolute:7.1} % {mean:+7.1} % {median:+7.1} %",
             check.device,
             check.kind,
             errors.len()
