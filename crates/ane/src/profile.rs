@@ -86,8 +86,10 @@ impl Profile {
 
     /// The constraints in force, with their limits, for [`aneal_mil::lint::check`].
     #[must_use]
-    pub fn rule_set(&self) -> &RuleSet {
-        &self.rules
+    pub fn rule_set(&self) -> RuleSet {
+        let mut rules = self.rules.clone();
+        rules.limits = self.limits.of_programs(); // they may have been changed since
+        rules
     }
 }
 
