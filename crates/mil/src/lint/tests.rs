@@ -173,7 +173,7 @@ fn weights_in_place_of_operands_count_as_well() {
         let mut text = "program(1.3)\n{ func main<ios18>(tensor<fp16, [32]> x0) {\n".to_owned();
         for i in 0..count {
             let blob = format!(
-                "BLOBFILE(path = \"@model_path/w.bin\", offset = uint64({}))",
+                "BLOBFILE(path = string(\"@model_path/w.bin\"), offset = uint64({}))",
                 64 * (i + 1)
             );
             text += &format!(
