@@ -23,6 +23,7 @@
 
 pub mod arithmetic;
 pub mod clock;
+pub mod emulator;
 mod error;
 pub mod profile;
 

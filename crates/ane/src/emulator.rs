@@ -1,0 +1,3 @@
+//! The engine, emulated: the same programs, the same arithmetic, the same refusals.
+
+mod layout;
