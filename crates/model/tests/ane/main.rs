@@ -8,3 +8,4 @@ mod legal;
 mod price;
 mod programs;
 mod surfaces;
+mod walk;
