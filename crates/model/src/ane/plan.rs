@@ -1,8 +1,8 @@
 //! A plan: the programs of a model, and the order of a step.
 
 use aneal_ane::Profile;
-use aneal_mil::lint::{self, Finding, Severity};
 use aneal_mil::Program;
+use aneal_mil::lint::{self, Finding, Severity};
 
 use super::form::Form;
 use super::{HostOp, KernelSpec, ten_kernel};
@@ -91,7 +91,9 @@ impl Plan {
         }
         let refuse = |reason: String| Error::Plan { plan: name.to_owned(), reason };
         if found == 0 || target.sequences == 0 {
-            return Err(refuse("a micro-batch needs at least one sequence of one token".to_owned()));
+            return Err(refuse(
+                "a micro-batch needs at least one sequence of one token".to_owned(),
+            ));
         }
         let form = Form::of(target.profile, target.seq_len);
         let plan = match name {

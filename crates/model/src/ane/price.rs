@@ -82,8 +82,11 @@ impl Plan {
             (self.timeline(costs, pricing, &prices), prices)
         };
         let (full, prices) = price(1.0);
-        let engine_ms: f64 =
-            prices.iter().enumerate().map(|(i, p)| self.dispatches_of(i) as f64 * p.engine_ms()).sum();
+        let engine_ms: f64 = prices
+            .iter()
+            .enumerate()
+            .map(|(i, p)| self.dispatches_of(i) as f64 * p.engine_ms())
+            .sum();
         let clock = costs.clock_ratio(engine_ms, full.total_ms() - engine_ms);
         let (timeline, prices) = if clock < 1.0 { price(clock) } else { (full, prices) };
 
@@ -113,7 +116,8 @@ impl Plan {
     }
 
     fn timeline(&self, costs: &Costs, pricing: &Pricing, prices: &[Price]) -> Timeline {
-        let mut line = Line { plan: self, costs, pricing, timeline: Timeline::default(), last: [None; 2] };
+        let mut line =
+            Line { plan: self, costs, pricing, timeline: Timeline::default(), last: [None; 2] };
         for section in &self.sections {
             if section.order == Order::Update {
                 line.update(&section.steps);

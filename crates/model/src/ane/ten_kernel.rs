@@ -17,7 +17,9 @@ mod feed_forward;
 mod products;
 
 use super::form::Form;
-use super::{Activation, Content, HostOp, KernelSpec, Order, Plan, Section, Step, Target, WeightRef};
+use super::{
+    Activation, Content, HostOp, KernelSpec, Order, Plan, Section, Step, Target, WeightRef,
+};
 use crate::{ModelConfig, Result};
 
 /// The sizes that programs are made of.

@@ -164,7 +164,10 @@ impl Given<'_> {
     fn per_head(&self, f: impl Fn(usize, usize, usize) -> f64) -> Rows {
         let (wide, s) = (self.config.head_dim, self.tokens);
         let channels = 0..self.config.heads * wide;
-        channels.flat_map(|at| (0..s).map(move |t| (at, t))).map(|(at, t)| f(at / wide, at % wide, t)).collect()
+        channels
+            .flat_map(|at| (0..s).map(move |t| (at, t)))
+            .map(|(at, t)| f(at / wide, at % wide, t))
+            .collect()
     }
 
     fn repeated(&self, activation: Activation) -> Rows {

@@ -21,11 +21,16 @@ fn every_device_has_a_form_that_it_takes() {
             for finding in lint::check(&program, &profile.rule_set()) {
                 assert_ne!(finding.rule.severity, Severity::Refused, "{name}: {finding}");
                 if finding.rule.severity == Severity::Wrong {
-                    wrong.entry(finding.rule.id).or_default().push(format!("{}: {}", kernel.name, finding.found));
+                    wrong
+                        .entry(finding.rule.id)
+                        .or_default()
+                        .push(format!("{}: {}", kernel.name, finding.found));
                 }
             }
         }
         eprintln!("{name}: {} programs, {} dispatches", plan.kernels.len(), plan.dispatches());
-        for (id, at) in wrong { eprintln!("   {id} {} e.g. {}", at.len(), at[0]); }
+        for (id, at) in wrong {
+            eprintln!("   {id} {} e.g. {}", at.len(), at[0]);
+        }
     }
 }

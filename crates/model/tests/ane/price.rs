@@ -19,7 +19,12 @@ fn the_published_step_is_predicted_from_its_programs() {
     let plan = golfwide("m4-pro");
     let pricing = Pricing { occurring: 888, micro_batches_per_update: None };
     let step = plan.price(&Costs::of("m4-pro").unwrap(), &pricing);
-    eprintln!("{:.2} ms, engine {:.2} ms, {:.3} W", step.ms_per_256_tokens(), step.timeline.busy_ms(Lane::Ane), step.power.ane_w);
+    eprintln!(
+        "{:.2} ms, engine {:.2} ms, {:.3} W",
+        step.ms_per_256_tokens(),
+        step.timeline.busy_ms(Lane::Ane),
+        step.power.ane_w
+    );
     for lane in Lane::ALL {
         for (label, ms) in step.timeline.by_label(lane) {
             eprintln!("    {label:12} {ms:6.2} ms");

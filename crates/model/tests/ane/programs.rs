@@ -33,7 +33,8 @@ pub(crate) const HEADS: [(usize, usize, usize); 5] =
 /// Devices whose plans differ in form, and a length that each takes.
 pub(crate) fn forms() -> Vec<(Profile, usize)> {
     let named = |name, seq_len| (Profile::named(name).unwrap(), seq_len);
-    let mut forms = vec![named("m4-pro", 7), named("m4-max", 5), named("m1", 7), named("strict", 8)];
+    let mut forms =
+        vec![named("m4-pro", 7), named("m4-max", 5), named("m1", 7), named("strict", 8)];
     // No power of two: softmax is written out.
     forms.push(named("m3-pro", 7));
     // Narrower than the feed-forward layer's input: that is cut.
@@ -68,7 +69,8 @@ fn every_program_computes_its_formula() {
                 // What another program makes is not known here: it follows from what is.
                 let inputs = kernel.inputs.iter().flat_map(|s| s.activations());
                 let known: Activations = inputs.map(|(a, _)| (a, all[&a].clone())).collect();
-                let given = Given { config: &model, tokens: seq_len, known: &known, params: &params };
+                let given =
+                    Given { config: &model, tokens: seq_len, known: &known, params: &params };
                 for (activation, got) in run(kernel, &known, &params, 0) {
                     assert_eq!(got.len(), activation.rows(&model, seq_len) * seq_len);
                     let want: Vec<f32> =

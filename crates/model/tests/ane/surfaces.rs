@@ -77,7 +77,8 @@ fn fill(surface: &Surface, known: &Activations, params: &Params, layer: usize) -
         };
         for row in 0..high {
             for column in 0..wide {
-                let place = (block.rows.start + row) * surface.columns + block.columns.start + column;
+                let place =
+                    (block.rows.start + row) * surface.columns + block.columns.start + column;
                 values[place] = f64::from(at(row, column));
             }
         }

@@ -127,7 +127,14 @@ impl<'a> Walk<'a> {
     }
 
     /// rms_norm backward into `dx`; the gradient of the gain goes to its tensor.
-    fn norm_backward(&mut self, gain: &str, dy: &[f32], x: &[f32], inv_rms: &[f32], dx: &mut [f32]) {
+    fn norm_backward(
+        &mut self,
+        gain: &str,
+        dy: &[f32],
+        x: &[f32],
+        inv_rms: &[f32],
+        dx: &mut [f32],
+    ) {
         let (d, t) = (self.config.dim, inv_rms.len());
         let (mut rounded, mut partial) = (dx.to_vec(), vec![0.0; rms_norm::partial_len(t, d)]);
         let slot = self.params.layout().find(gain).unwrap().slot.clone();
@@ -275,8 +282,7 @@ impl<'a> Walk<'a> {
                 }
             }
             HostOp::RopeBackward => {
-                let table =
-                    rope::Table::new(t, self.config.head_dim, self.config.rope_theta);
+                let table = rope::Table::new(t, self.config.head_dim, self.config.rope_theta);
                 for (from, to) in
                     [(A::QueryGradTurned, A::QueryGrad), (A::KeyGradTurned, A::KeyGrad)]
                 {

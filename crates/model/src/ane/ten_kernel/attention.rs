@@ -95,8 +95,7 @@ pub(super) fn backward_scores(n: Sizes, form: Form) -> Result<KernelSpec> {
     let weights = probabilities(&mut draft, n, scores)?;
     let value_grad = draft.b.matmul(grad, weights, PLAIN)?;
     let weight_grads = draft.b.matmul(grad, value, TRANSPOSE_X)?;
-    let of_value =
-        if n.grouped() { Activation::ValueRepeatedGrad } else { Activation::ValueGrad };
+    let of_value = if n.grouped() { Activation::ValueRepeatedGrad } else { Activation::ValueGrad };
     draft.returns(&[
         (value_grad, of_value),
         (weights, Activation::Probabilities),
@@ -173,7 +172,8 @@ fn turn(draft: &mut Draft, n: Sizes, x: Value, heads: usize) -> Result<Value> {
         other[(even + 1) * width + even] = 1.0;
     }
     let copies = x.shape().dim(1);
-    let (cos, sin) = (table(draft, copies, [width, n.s], &cos)?, table(draft, copies, [width, n.s], &sin)?);
+    let (cos, sin) =
+        (table(draft, copies, [width, n.s], &cos)?, table(draft, copies, [width, n.s], &sin)?);
     let b = &mut draft.b;
     let other = b.floats(Type::fp16(&[1, 1, width, width])?, &other)?;
     let turned = b.matmul(other, x, PLAIN)?;
@@ -190,8 +190,7 @@ fn table(draft: &mut Draft, copies: usize, shape: [usize; 2], values: &[f32]) ->
 /// The causal softmax of `scores[1, heads, S, S]`, which are not scaled yet.
 fn probabilities(draft: &mut Draft, n: Sizes, scores: Value) -> Result<Value> {
     let later = |at: usize| at % n.s > at / n.s;
-    let mask: Vec<f32> =
-        (0..n.s * n.s).map(|at| if later(at) { MASKED } else { 0.0 }).collect();
+    let mask: Vec<f32> = (0..n.s * n.s).map(|at| if later(at) { MASKED } else { 0.0 }).collect();
     let mask = table(draft, n.heads, [n.s, n.s], &mask)?;
     let scores = draft.b.mul(scores, scale(n))?;
     let scores = draft.b.add(scores, mask)?;
