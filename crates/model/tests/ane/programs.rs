@@ -6,6 +6,7 @@ use aneal_model::ane::{Activation, Content, Plan, Target};
 use aneal_model::philox::{Philox, Stream};
 use aneal_model::{ModelConfig, init};
 use aneal_testing::assert_close;
+use proptest::prelude::*;
 
 use super::formulas::Given;
 use super::surfaces::{Activations, run};
@@ -57,32 +58,44 @@ fn random(plan: &Plan) -> Activations {
     known
 }
 
+/// Each program of a plan against the formulas of what it returns.
+fn check(profile: &Profile, model: &ModelConfig, seq_len: usize) {
+    let target = Target { model, profile, sequences: 1, seq_len };
+    let plan = Plan::named("ten-kernel", &target).unwrap();
+    let (all, params) = (random(&plan), init(model, 7));
+    for kernel in &plan.kernels {
+        // What another program makes is not known here: it follows from what is.
+        let inputs = kernel.inputs.iter().flat_map(|s| s.activations());
+        let known: Activations = inputs.map(|(a, _)| (a, all[&a].clone())).collect();
+        let given = Given { config: model, tokens: seq_len, known: &known, params: &params };
+        for (activation, got) in run(kernel, &known, &params, 0) {
+            assert_eq!(got.len(), activation.rows(model, seq_len) * seq_len);
+            let want: Vec<f32> = given.get(activation).into_iter().map(|v| v as f32).collect();
+            let what = format!("{} on {}: {activation:?} of {model:?}", kernel.name, profile.name);
+            assert_close(&what, &got, &want, 1e-5);
+        }
+    }
+}
+
 #[test]
 fn every_program_computes_its_formula() {
     for (profile, seq_len) in forms() {
         for (heads, kv_heads, head_dim) in HEADS {
-            let model = model(heads, kv_heads, head_dim);
-            let target = Target { model: &model, profile: &profile, sequences: 1, seq_len };
-            let plan = Plan::named("ten-kernel", &target).unwrap();
-            let (all, params) = (random(&plan), init(&model, 7));
-            for kernel in &plan.kernels {
-                // What another program makes is not known here: it follows from what is.
-                let inputs = kernel.inputs.iter().flat_map(|s| s.activations());
-                let known: Activations = inputs.map(|(a, _)| (a, all[&a].clone())).collect();
-                let given =
-                    Given { config: &model, tokens: seq_len, known: &known, params: &params };
-                for (activation, got) in run(kernel, &known, &params, 0) {
-                    assert_eq!(got.len(), activation.rows(&model, seq_len) * seq_len);
-                    let want: Vec<f32> =
-                        given.get(activation).into_iter().map(|v| v as f32).collect();
-                    let what = format!(
-                        "{} {heads}/{kv_heads}x{head_dim}: {} {activation:?}",
-                        profile.name, kernel.name
-                    );
-                    assert_close(&what, &got, &want, 1e-5);
-                }
-            }
+            check(&profile, &model(heads, kv_heads, head_dim), seq_len);
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+    #[test]
+    fn at_any_size(
+        kv_heads in 1_usize..4, shared in 1_usize..4, pairs in 1_usize..6, dim in 1_usize..20,
+        hidden in 1_usize..30, seq_len in 1_usize..17, device in 0_usize..8,
+    ) {
+        let sizes = model(kv_heads * shared, kv_heads, 2 * pairs);
+        let name = Profile::names().nth(device).unwrap();
+        check(&Profile::named(name).unwrap(), &ModelConfig { dim, hidden, ..sizes }, seq_len);
     }
 }
 

@@ -112,9 +112,9 @@ fn known_error(out: &mut String, report: &Report<'_>) {
     for (what, known) in &report.costs.compared {
         let _ = writeln!(
             out,
-            "  {what:<26}{:+.1} % in the mean, {:.1} % apart; {}",
-            known.mean_percent,
+            "  {what:<26}{:.1} % off, {:+.1} % in the mean of {}",
             known.mean_absolute_percent,
+            known.mean_percent,
             count(known.rows, "measurement"),
         );
     }
