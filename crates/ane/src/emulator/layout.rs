@@ -58,6 +58,17 @@ impl Layout {
         })
     }
 
+    /// The same dimensions row-major from the start of a buffer.
+    pub(crate) fn made_dense(&self) -> Self {
+        let mut out = Self { offset: 0, ..*self };
+        let mut step = 1;
+        for axis in (0..self.rank).rev() {
+            out.steps[axis] = step;
+            step *= self.dims[axis] as isize;
+        }
+        out
+    }
+
     /// One past the last place that an element has; 0 for none. What a buffer must hold at least.
     pub(crate) fn end(&self) -> usize {
         let reach = |(&dim, &step): (&usize, &isize)| (dim as isize - 1) * step.max(0);
