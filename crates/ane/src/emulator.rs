@@ -1,3 +1,4 @@
 //! The engine, emulated: the same programs, the same arithmetic, the same refusals.
 
 mod layout;
+pub mod vector;
