@@ -116,7 +116,9 @@ impl Shared {
         let text = "the daemon does not answer";
         let failure = Failure::runtime(stage, Failure::TIMEOUT, text);
         let found = "an earlier call never returned";
-        Err(failure.because("C41", found, "restart the process; the machine if that does not help").into())
+        Err(failure
+            .because("C41", found, "restart the process; the machine if that does not help")
+            .into())
     }
 }
 

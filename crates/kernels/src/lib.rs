@@ -33,6 +33,7 @@ pub mod swiglu;
 mod testing;
 
 pub use element::Element;
+pub use exp::exp_unfused;
 pub use half::bf16;
 pub use matmul::{Mat, MatMut, matmul};
 pub use matvec::matvec;

@@ -147,16 +147,16 @@ fn by_name(call: &Call<'_>) -> Result<Action> {
             let axis = call.axis("axis", call.ty("x")?, reduce::default_axis(call.def.name))?;
             Action::Softmax { axis }
         }
-        "matmul" => Action::MatMul {
-            transpose_x: flag("transpose_x")?,
-            transpose_y: flag("transpose_y")?,
-        },
+        "matmul" => {
+            Action::MatMul { transpose_x: flag("transpose_x")?, transpose_y: flag("transpose_y")? }
+        }
         "linear" => Action::Linear,
         "conv" => {
             let geometry = window::conv_geometry(call)?;
-            let point = geometry.windows.iter().all(|w| {
-                w.kernel == 1 && w.stride == 1 && w.before == 0 && w.after == 0
-            });
+            let point = geometry
+                .windows
+                .iter()
+                .all(|w| w.kernel == 1 && w.stride == 1 && w.before == 0 && w.after == 0);
             if point { Action::PointConv { groups: geometry.groups } } else { Action::Other }
         }
         "cast" => Action::Cast,
@@ -257,14 +257,25 @@ mod tests {
         );
         assert_eq!(
             asked(|b, x| b.slice_by_size(x, &[0, -3, 1], &[-1, 2, 5])),
-            Action::Slice { parts: vec![vec![whole(2), range(1, 1, 2, false), range(1, 1, 5, false)]] }
+            Action::Slice {
+                parts: vec![vec![whole(2), range(1, 1, 2, false), range(1, 1, 5, false)]]
+            }
         );
         assert_eq!(
             asked(|b, x| {
                 let slice = Slice { begin: &[1, 3, 0], end: &[2, -4, 6], ..Slice::default() };
-                b.slice_by_index(x, Slice { stride: &[1, -2, 3], squeeze_mask: &[true, false, false], ..slice })
+                b.slice_by_index(
+                    x,
+                    Slice { stride: &[1, -2, 3], squeeze_mask: &[true, false, false], ..slice },
+                )
             }),
-            Action::Slice { parts: vec![vec![range(1, 1, 1, true), range(3, -2, 2, false), range(0, 3, 2, false)]] }
+            Action::Slice {
+                parts: vec![vec![
+                    range(1, 1, 1, true),
+                    range(3, -2, 2, false),
+                    range(0, 3, 2, false)
+                ]]
+            }
         );
         assert_eq!(
             asked(|b, x| b.reverse(x, &[1])),

@@ -49,10 +49,10 @@ pub(super) fn compile(
     })?;
     let weights = staged(&program, source, folder)?;
     let findings = lint::check(&program, &profile.rule_set());
-    let (refusals, wrong): (Vec<_>, Vec<_>) =
-        findings.into_iter().filter(|f| f.rule.severity != Severity::Note).partition(|finding| {
-            finding.rule.severity == Severity::Refused
-        });
+    let (refusals, wrong): (Vec<_>, Vec<_>) = findings
+        .into_iter()
+        .filter(|f| f.rule.severity != Severity::Note)
+        .partition(|finding| finding.rule.severity == Severity::Refused);
     if !refusals.is_empty() {
         let reasons = refusals.iter().map(reason).collect();
         return Err(Failure::compile("CompilationFailure", reasons).into());
@@ -127,6 +127,7 @@ fn refused(constraint: &str, found: impl Into<String>, fix: &str) -> Reason {
 /// A rule's finding as reason of a failure.
 fn reason(finding: &Finding) -> Reason {
     let Finding { rule, function, at, found } = finding;
-    let found = format!("{function}/{at}: {found}: {} ({}; {})", rule.summary, rule.scope, rule.source);
+    let found =
+        format!("{function}/{at}: {found}: {} ({}; {})", rule.summary, rule.scope, rule.source);
     refused(rule.id, found, rule.fix)
 }

@@ -60,7 +60,9 @@ impl LoadedKernel {
                 Ok(Input { bytes: guard, layout: symbol.layout })
             })
             .collect::<Result<Vec<_>>>()
-            .and_then(|inputs| self.compiled.plans[place].run(&inputs, &mut buffers, self.shared.mode));
+            .and_then(|inputs| {
+                self.compiled.plans[place].run(&inputs, &mut buffers, self.shared.mode)
+            });
         let result = result.and_then(|()| {
             for (at, (memory, symbol)) in outputs.iter().zip(&procedure.outputs).enumerate() {
                 let mut bytes = memory.try_write().ok_or_else(|| locked(symbol))?;
@@ -79,8 +81,10 @@ impl LoadedKernel {
     /// Flips a bit of the first output.
     fn corrupt(&self, place: usize, request: &Request, seed: u64) -> Result<()> {
         let procedure = &self.compiled.procedures[place];
-        let Some((symbol, memory)) =
-            procedure.outputs.first().zip(bound(&procedure.outputs, &request.outputs)?.first().copied())
+        let Some((symbol, memory)) = procedure
+            .outputs
+            .first()
+            .zip(bound(&procedure.outputs, &request.outputs)?.first().copied())
         else {
             return Ok(());
         };
@@ -195,7 +199,8 @@ fn validate(procedures: &[Procedure], request: &Request) -> Result<usize> {
                 return Err(Failure::status(MISFIT).because("C21", found, fix).into());
             }
         }
-        if let Some(missing) = symbols.iter().find(|s| bindings.iter().all(|b| b.symbol != s.index)) {
+        if let Some(missing) = symbols.iter().find(|s| bindings.iter().all(|b| b.symbol != s.index))
+        {
             return refuse(format!("{what} `{}` is not bound", missing.name), "bind every symbol");
         }
     }
@@ -211,7 +216,11 @@ fn bound<'a>(symbols: &[Symbol], bindings: &'a [Binding]) -> Result<Vec<&'a Host
             let text = "IOSurfaces could not be mapped";
             let failure = Failure::runtime(Stage::Request, Failure::SURFACE_MAP, text);
             let found = format!("the surface of `{}` is another engine's", symbol.name);
-            Error::from(failure.because("2.1", found, "make surfaces with the engine that reads them"))
+            Error::from(failure.because(
+                "2.1",
+                found,
+                "make surfaces with the engine that reads them",
+            ))
         })
     };
     symbols.iter().map(memory).collect()

@@ -24,9 +24,12 @@ impl HostMemory {
     /// All zeros.
     pub(crate) fn new(bytes: usize) -> Result<Self> {
         if bytes == 0 || bytes > MOST {
-            let failure = Failure::runtime(Stage::Surface, Failure::SURFACE_MAP, "IOSurfaceCreate failed");
+            let failure =
+                Failure::runtime(Stage::Surface, Failure::SURFACE_MAP, "IOSurfaceCreate failed");
             let found = format!("a surface of {bytes} bytes");
-            return Err(failure.because("1.15", found, format!("1 to {MOST} bytes are possible")).into());
+            return Err(failure
+                .because("1.15", found, format!("1 to {MOST} bytes are possible"))
+                .into());
         }
         Ok(Self { words: RwLock::new(vec![0; bytes.div_ceil(8)]), bytes })
     }

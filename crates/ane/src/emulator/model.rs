@@ -115,7 +115,8 @@ impl Model {
         if let Some(last) = self.source.weights.values().next_back() {
             self.folder.insert("data".to_owned(), Arc::clone(last));
         }
-        let compiled = Arc::new(compile::compile(&self.source, &self.folder, &self.shared.profile)?);
+        let compiled =
+            Arc::new(compile::compile(&self.source, &self.folder, &self.shared.profile)?);
         let mut state = self.shared.state();
         if let Some(costs) = &self.shared.costs {
             state.statistics.predicted_compile_ms += compiled.compile_ms(costs);

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use aneal_mil::eval::{self, Arithmetic as _, Tensor};
-use aneal_mil::{Argument, DType, Operation, ValueId};
+use aneal_mil::eval::{self, Tensor};
+use aneal_mil::{DType, Operation, ValueId};
 use half::f16;
 
 use super::device::Device;
@@ -57,7 +57,12 @@ impl Plan {
     ///
     /// [`Error::Program`] from the reference evaluator, which only indices that are computed and out
     /// of range can cause.
-    pub(super) fn run(&self, inputs: &[Input<'_>], buffers: &mut Buffers, mode: Mode) -> Result<()> {
+    pub(super) fn run(
+        &self,
+        inputs: &[Input<'_>],
+        buffers: &mut Buffers,
+        mode: Mode,
+    ) -> Result<()> {
         buffers.halves.resize_with(self.buffers.len(), Vec::new);
         for (buffer, &elements) in buffers.halves.iter_mut().zip(&self.buffers) {
             buffer.resize(elements, f16::ZERO);
@@ -83,7 +88,8 @@ impl Plan {
         let rows = surface.chunks_exact_mut(layout.row_bytes).take(layout.rows);
         match &self.outputs[output] {
             Output::Half(place) => {
-                let sources = Sources { inputs: &[], constants: &self.constants, halves: &buffers.halves };
+                let sources =
+                    Sources { inputs: &[], constants: &self.constants, halves: &buffers.halves };
                 let view = sources.view(place);
                 let mut dense;
                 let values = if place.layout.is_dense() {
@@ -109,7 +115,13 @@ impl Plan {
         Ok(())
     }
 
-    fn step(&self, step: &Step, inputs: &[&[f16]], buffers: &mut Buffers, mode: Mode) -> Result<()> {
+    fn step(
+        &self,
+        step: &Step,
+        inputs: &[&[f16]],
+        buffers: &mut Buffers,
+        mode: Mode,
+    ) -> Result<()> {
         let target = match step {
             Step::Copy { to, .. }
             | Step::Table { to, .. }
@@ -155,7 +167,8 @@ impl Plan {
                     None => product::Bias::None,
                     Some(bias) => {
                         let values = sources.data(bias.place.holder);
-                        let values = &values[bias.place.layout.offset..][..bias.place.layout.elements()];
+                        let values =
+                            &values[bias.place.layout.offset..][..bias.place.layout.elements()];
                         match bias.rows {
                             true => product::Bias::PerRow(values),
                             false => product::Bias::PerColumn(values),

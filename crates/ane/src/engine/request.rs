@@ -41,7 +41,8 @@ impl Request {
     pub fn new(procedure: &Procedure, inputs: &[Surface], outputs: &[Surface]) -> Self {
         let bind = |symbols: &[super::Symbol], surfaces: &[Surface]| {
             let pairs = symbols.iter().zip(surfaces);
-            let bound = pairs.map(|(s, surface)| Binding { symbol: s.index, surface: surface.clone() });
+            let bound =
+                pairs.map(|(s, surface)| Binding { symbol: s.index, surface: surface.clone() });
             bound.collect()
         };
         Self {

@@ -32,7 +32,8 @@ impl Source {
         // Four zero bytes, then the files in the order of their keys (1.4(1)).
         weights.update([0; 4]);
         self.weights.values().for_each(|bytes| weights.update(bytes));
-        let digests = [Sha256::digest(self.text.as_bytes()), weights.finalize(), Sha256::digest([])];
+        let digests =
+            [Sha256::digest(self.text.as_bytes()), weights.finalize(), Sha256::digest([])];
         Identifier(digests.map(|digest| hexadecimal(&digest)).join("_"))
     }
 }
@@ -72,9 +73,11 @@ mod tests {
         let empty = source.identifier();
         assert_eq!(empty.as_str().len(), 194);
         // No options hash as empty input (1.4(1)).
-        assert!(empty.as_str().ends_with(
-            "_E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855"
-        ));
+        assert!(
+            empty
+                .as_str()
+                .ends_with("_E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855")
+        );
         // printf 'program(1.3)' | sha256sum; printf '\0\0\0\0' | sha256sum
         assert!(empty.as_str().starts_with(TEXT_AND_NO_WEIGHTS), "{empty}");
         source.weights.insert("@model_path/b.bin".into(), Arc::from(&b"two"[..]));

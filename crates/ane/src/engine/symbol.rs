@@ -84,9 +84,15 @@ mod tests {
     fn rows_are_padded_to_64_bytes() {
         // Widths and sizes that were tested on an M3 Ultra (section 2.2), and the one of the worked
         // example (4.5c).
-        for (channels, width, row_bytes) in
-            [(4, 1, 64), (4, 17, 64), (4, 31, 64), (4, 32, 64), (4, 33, 128), (4, 65, 192), (64, 96, 192)]
-        {
+        for (channels, width, row_bytes) in [
+            (4, 1, 64),
+            (4, 17, 64),
+            (4, 31, 64),
+            (4, 32, 64),
+            (4, 33, 128),
+            (4, 65, 192),
+            (64, 96, 192),
+        ] {
             let layout = RowLayout::channels(channels, width).unwrap();
             assert_eq!(layout.row_bytes, row_bytes, "width {width}");
             assert_eq!(layout.bytes(), channels * row_bytes);

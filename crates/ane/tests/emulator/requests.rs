@@ -55,7 +55,8 @@ fn values_are_bound_in_the_order_of_their_names() {
 
     // `y2@output` comes before `y@output`.
     let session = Session::new(&engine("m3-ultra"), &source(negated(&["y", "y2"], 32))).unwrap();
-    let names: Vec<_> = session.kernel.procedures()[0].outputs.iter().map(|s| s.name.clone()).collect();
+    let names: Vec<_> =
+        session.kernel.procedures()[0].outputs.iter().map(|s| s.name.clone()).collect();
     assert_eq!(names, ["y2", "y"]);
 }
 
@@ -77,7 +78,8 @@ fn sizes_are_those_of_the_worked_example() {
     let mut request = session.request();
     request.inputs.swap(0, 1);
     let surfaces: Vec<_> = request.inputs.iter().map(|b| b.surface.clone()).collect();
-    request.inputs = (0..2).map(|s| Binding { symbol: s, surface: surfaces[s as usize].clone() }).collect();
+    request.inputs =
+        (0..2).map(|s| Binding { symbol: s, surface: surfaces[s as usize].clone() }).collect();
     assert!(failure(session.kernel.evaluate(&request)).text.contains("0x1d"));
 }
 
@@ -259,7 +261,8 @@ fn programs_that_are_none_are_refused_as_the_compiler_does() {
     let unknown = WORKED_EXAMPLE.replace("mm = matmul", "mm = matmull");
     let mistyped = WORKED_EXAMPLE.replace("[1, 1, 96, 32]> mm", "[1, 1, 32, 96]> mm");
     for text in ["", "program(1.3)", &undeclared, &unknown, &mistyped] {
-        let error = engine.compile(&Source { text: text.to_owned(), ..Source::default() }).err().unwrap();
+        let error =
+            engine.compile(&Source { text: text.to_owned(), ..Source::default() }).err().unwrap();
         let found = error.failure().unwrap();
         assert_eq!((found.stage, found.code, found.domain), (Stage::Compile, 1, Failure::COMPILER));
         assert_eq!(found.text, "_ANECompiler : ANECCompile() FAILED");

@@ -45,7 +45,10 @@ impl Session {
     }
 
     /// Runs with inputs by name; outputs by name.
-    pub(crate) fn run(&self, values: &BTreeMap<String, Vec<f16>>) -> Result<BTreeMap<String, Vec<f16>>> {
+    pub(crate) fn run(
+        &self,
+        values: &BTreeMap<String, Vec<f16>>,
+    ) -> Result<BTreeMap<String, Vec<f16>>> {
         let procedure = &self.kernel.procedures()[0];
         for (symbol, surface) in procedure.inputs.iter().zip(&self.inputs) {
             surface.write_halves(&symbol.layout, &values[&symbol.name])?;

@@ -13,20 +13,22 @@ use crate::catalogue::Random;
 use crate::pieces::{PIECES, WORKED_EXAMPLE, function, worked_example};
 use crate::session::{Session, engine, source};
 
-/// Largest error that a profile's pieces may have, relative to the largest value of an output.
+/// How many pieces a profile accepts, and the largest error that they may have, relative to the largest
+/// value of an output.
 /// The products of these pieces are large enough that no profile drops them; what is left is the
 /// rounding of operands and results to fp16 (2^-11), of products where they are rounded, of groups of
 /// four on M1, and from M4 on the tables of functions (sigmoid: 3.4e-3 absolute, B.2(10)).
-const ERRORS: &[(&str, f64)] = &[
-    ("m1", 4e-3),
-    ("m3-pro", 4e-3),
-    ("m3-ultra", 4e-3),
-    ("m4", 8e-3),
-    ("m4-pro", 8e-3),
-    ("m4-max", 8e-3),
-    ("m5-max", 8e-3),
-    ("m6", 8e-3),
-    ("strict", 1.2e-2),
+const ERRORS: &[(&str, usize, f64)] = &[
+    ("m1", 17, 2e-3),
+    ("m3-pro", 16, 2e-3),
+    ("m3-ultra", 17, 2e-3),
+    ("m4", 17, 4e-3),
+    ("m4-pro", 17, 4e-3),
+    ("m4-max", 17, 4e-3),
+    ("m5-max", 17, 4e-3),
+    ("m6", 17, 4e-3),
+    // It refuses to rearrange anything (C32): what has neither a slice nor a reshape is left.
+    ("strict", 2, 4e-3),
 ];
 
 /// The worst error of a function's outputs, or nothing where the profile refuses it.
@@ -44,8 +46,13 @@ fn error(profile: &str, function: &Function, source: &Source) -> Option<f64> {
         .input_ids()
         .map(|id| {
             let value = function.value(id);
-            // Attention's weights sum to 1 a row; the rest is about 1.
-            let range = if value.name.ends_with("_p") { (0.0, 2.0 / 64.0) } else { (-1.0, 1.0) };
+            // Attention's weights sum to 1 a row, and their gradients come scaled as a loss scale
+            // does, so that few products vanish; the rest is about 1.
+            let range = match value.name.rsplit('_').next() {
+                Some("p") => (0.0, 2.0 / 64.0),
+                Some("dp") => (-32.0, 32.0),
+                _ => (-1.0, 1.0),
+            };
             (value.name.clone(), random.tensor(value.ty, range))
         })
         .collect();
@@ -68,31 +75,33 @@ fn error(profile: &str, function: &Function, source: &Source) -> Option<f64> {
 
 #[test]
 fn pieces_match_fp32_in_every_profile_that_accepts_them() {
-    let mut programs: Vec<(&str, Function, Source)> = PIECES
-        .iter()
-        .map(|piece| (piece.0, function(piece), source(function(piece))))
-        .collect();
+    let mut programs: Vec<(&str, Function, Source)> =
+        PIECES.iter().map(|piece| (piece.0, function(piece), source(function(piece)))).collect();
     let text = Source { text: WORKED_EXAMPLE.to_owned(), ..Source::default() };
     programs.push(("worked example", worked_example(), text));
-    for &(profile, allowed) in ERRORS {
+    for &(profile, accepted, allowed) in ERRORS {
         let errors: Vec<_> = programs
             .iter()
             .filter_map(|(name, function, source)| Some((*name, error(profile, function, source)?)))
             .collect();
         let worst = errors.iter().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
         eprintln!("{profile}: {} of {} accepted, worst {worst:?}", errors.len(), programs.len());
-        assert!(errors.len() >= 12, "{profile} accepts only {errors:?}");
+        assert_eq!(errors.len(), accepted, "{profile} accepts {errors:?}");
         for (name, error) in &errors {
             assert!(*error <= allowed, "{profile}, {name}: {error:e}, stated {allowed:e}");
         }
     }
-    assert!(ERRORS.iter().map(|(name, _)| *name).eq(Profile::names()), "every profile states its error");
+    assert!(
+        ERRORS.iter().map(|(name, ..)| *name).eq(Profile::names()),
+        "every profile states its error"
+    );
 }
 
 #[test]
 fn both_dialects_are_one_program() {
     let piece = function(&PIECES[1]);
-    let printed = |dialect| Source::new(&Program::new(vec![piece.clone()]), dialect, &Weights::new());
+    let printed =
+        |dialect| Source::new(&Program::new(vec![piece.clone()]), dialect, &Weights::new());
     for dialect in [Dialect::Modern, Dialect::Verbose] {
         assert!(error("m1", &piece, &printed(dialect)).unwrap() < 4e-3);
     }

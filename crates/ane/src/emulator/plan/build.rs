@@ -204,9 +204,10 @@ impl Planner<'_> {
             }
             Action::Concat { axis, interleave } => {
                 let parts = match operation.argument("values")? {
-                    Argument::Many(operands) => {
-                        operands.iter().map(|operand| self.operand(operand)).collect::<Option<_>>()?
-                    }
+                    Argument::Many(operands) => operands
+                        .iter()
+                        .map(|operand| self.operand(operand))
+                        .collect::<Option<_>>()?,
                     Argument::One(_) => return None,
                 };
                 let to = self.result(result);
@@ -232,7 +233,8 @@ impl Planner<'_> {
             }
             Action::MatMul { transpose_x, transpose_y } => {
                 let (x, y) = (self.place(operation, "x")?, self.place(operation, "y")?);
-                let groups = matmul_groups(&x.layout, *transpose_x, &y.layout, *transpose_y, &shape)?;
+                let groups =
+                    matmul_groups(&x.layout, *transpose_x, &y.layout, *transpose_y, &shape)?;
                 let to = self.result(result);
                 self.steps.push(Step::Product { x, y, groups, bias: None, to });
             }
@@ -249,8 +251,12 @@ impl Planner<'_> {
         let (x, y) = (self.place(operation, "x")?, self.place(operation, "y")?);
         let whole = |place: &Place| place.layout.elements() == shape.elements();
         let table = match (self.scalar(&x), self.scalar(&y)) {
-            (_, Some(y)) if whole(&x) => Some((Table::shared(self.arithmetic, Elementwise::With(f, y)), x)),
-            (Some(x), _) if whole(&y) => Some((Table::shared(self.arithmetic, Elementwise::From(x, f)), y)),
+            (_, Some(y)) if whole(&x) => {
+                Some((Table::shared(self.arithmetic, Elementwise::With(f, y)), x))
+            }
+            (Some(x), _) if whole(&y) => {
+                Some((Table::shared(self.arithmetic, Elementwise::From(x, f)), y))
+            }
             _ => None,
         };
         if let Some((table, from)) = table {
@@ -321,7 +327,8 @@ impl Planner<'_> {
 
     /// Leaves an operation to the reference evaluator.
     fn reference(&mut self, index: usize, operation: &Operation) {
-        let operands = operation.uses().map(|id| Operand { id, place: self.places.get(&id).copied() });
+        let operands =
+            operation.uses().map(|id| Operand { id, place: self.places.get(&id).copied() });
         let operands = operands.collect();
         let results = operation.results.iter().map(|&id| {
             let half = self.function.ty(id).dtype == DType::Fp16;
@@ -418,7 +425,8 @@ fn matmul_groups(
     let lead = dims.get(..dims.len().checked_sub(2)?)?;
     let starts = |layout: &Layout| -> Option<Vec<usize>> {
         let own = layout.dims();
-        let wide: Vec<usize> = lead.iter().chain(own.get(own.len().checked_sub(2)?..)?).copied().collect();
+        let wide: Vec<usize> =
+            lead.iter().chain(own.get(own.len().checked_sub(2)?..)?).copied().collect();
         Some(layout.broadcast(&Shape::new(&wide).ok()?)?.outer_offsets(2).collect())
     };
     let starts = starts(x)?.into_iter().zip(starts(y)?).collect();

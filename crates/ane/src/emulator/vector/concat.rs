@@ -1,0 +1,76 @@
+//! Tensors one behind the other along an axis.
+
+use half::f16;
+use rayon::prelude::*;
+
+use super::super::layout::View;
+use super::copy::{self, copy};
+use super::nest::{Nest, dense_steps};
+
+/// Elements of the result that one thread writes at least.
+const PIECE: usize = 1 << 15;
+
+/// `parts` along `axis`: all of the first, then all of the second, or with `interleave` the first of
+/// each, then the second of each. Their other dimensions are equal, with `interleave` all. `out` is
+/// the whole result.
+pub(crate) fn concat(parts: &[View<'_>], axis: usize, interleave: bool, out: &mut [f16]) {
+    // A record is what lies between two neighbours along the axes in front.
+    let lead = if interleave { axis + 1 } else { axis };
+    let dense: Vec<Vec<f16>> = parts.iter().map(straightened).collect();
+    let parts: Vec<Part<'_>> =
+        parts.iter().zip(&dense).map(|(part, dense)| Part::new(part, dense, lead)).collect();
+    let record: usize = parts.iter().map(|part| part.elements).sum();
+    if record == 0 {
+        return;
+    }
+    let records = (PIECE / record).max(1);
+    out.par_chunks_mut(records * record).enumerate().for_each(|(piece, out)| {
+        let mut from: Vec<_> =
+            parts.iter().map(|p| p.starts.each().skip(piece * records)).collect();
+        for mut out in out.chunks_exact_mut(record) {
+            for (part, from) in parts.iter().zip(&mut from) {
+                let (own, rest) = out.split_at_mut(part.elements);
+                let inner = part.inner.from(from.next().unwrap_or_default());
+                copy::piece(&inner, part.data, own);
+                out = rest;
+            }
+        }
+    });
+}
+
+/// The elements row-major, if a record's rows do not lie without gaps; else none.
+fn straightened(part: &View<'_>) -> Vec<f16> {
+    if matches!(Nest::new([&part.layout]).row_steps(), [0 | 1]) {
+        return Vec::new();
+    }
+    let mut dense = vec![f16::ZERO; part.layout.elements()];
+    copy(*part, &mut dense);
+    dense
+}
+
+/// One of the tensors.
+struct Part<'a> {
+    data: &'a [f16],
+    /// Where its share of each record starts.
+    starts: Nest<1>,
+    /// Its share of a record.
+    inner: Nest<1>,
+    /// Of its share.
+    elements: usize,
+}
+
+impl<'a> Part<'a> {
+    fn new(view: &'a View<'_>, dense: &'a [f16], lead: usize) -> Self {
+        let layout = view.layout;
+        let (data, offset, steps) = if dense.is_empty() {
+            (view.data, layout.offset, layout.steps().to_vec())
+        } else {
+            (dense, 0, dense_steps(layout.dims()))
+        };
+        let axes = |range: std::ops::Range<usize>| {
+            range.map(|axis| (layout.dims()[axis], [steps[axis]])).collect::<Vec<_>>()
+        };
+        let inner = Nest::of([0], axes(lead..layout.rank()));
+        Self { data, starts: Nest::of([offset], axes(0..lead)), inner, elements: inner.places() }
+    }
+}

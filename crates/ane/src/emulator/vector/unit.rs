@@ -1,0 +1,196 @@
+//! How the element-wise unit reads and stores, for sixteen values at once.
+//!
+//! [`Arithmetic::element`] and [`Arithmetic::store`] without branches: which way a device goes is
+//! data that masks select by, so that one loop serves every device.
+
+use aneal_kernels::simd::{self, Arch, Level, Work};
+use half::f16;
+use rayon::prelude::*;
+
+use super::LANES;
+use crate::arithmetic::{Arithmetic, Nan, Subnormals, Tie};
+
+/// The sign of an fp16 value.
+const SIGN: u32 = 0x8000;
+/// Exponent and fraction of fp16's infinity.
+const INFINITY: u32 = 0x7C00;
+/// The least normal fp16 value.
+const LEAST: u32 = 0x0400;
+/// Bits by which f32's fraction is longer.
+const SHIFT: u32 = 13;
+/// What must be added to fp16's exponent to make it f32's.
+const REBIAS: u32 = 112 << 23;
+/// f32's infinity.
+const WIDE_INFINITY: u32 = 0x7F80_0000;
+/// The least normal fp16 value, 2^-14, as f32.
+const WIDE_LEAST: u32 = 0x3880_0000;
+/// 65,536, which fp16 does not have.
+const WIDE_LIMIT: u32 = 0x4780_0000;
+/// Elements that one thread rounds at least.
+const PIECE: usize = 1 << 15;
+
+/// A device's element-wise unit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unit {
+    /// 1 where ties go away from zero, else 0.
+    away: u32,
+    /// The fp16 bits that a NaN is stored as.
+    nan: u32,
+    /// Whether a NaN is read as infinity.
+    number: bool,
+    /// Sizes below these fp16 bits are 0.
+    least: u32,
+}
+
+impl Unit {
+    pub(super) fn new(arithmetic: &Arithmetic) -> Self {
+        let number = arithmetic.nan == Nan::Number;
+        Self {
+            away: u32::from(arithmetic.tie == Tie::Away),
+            nan: if number { INFINITY } else { u32::from(f16::NAN.to_bits()) },
+            number,
+            least: if arithmetic.subnormal_elements == Subnormals::Flush { LEAST } else { 0 },
+        }
+    }
+
+    /// The values of elements, as [`Arithmetic::element`].
+    #[inline(always)]
+    pub(super) fn read(&self, x: &[f16; LANES]) -> [f32; LANES] {
+        let mut out = [0.0; LANES];
+        for i in 0..LANES {
+            out[i] = self.read_one(x[i]);
+        }
+        out
+    }
+
+    #[inline(always)]
+    pub(super) fn read_one(&self, x: f16) -> f32 {
+        let bits = u32::from(x.to_bits());
+        let (size, sign) = (bits & !SIGN, (bits & SIGN) << 16);
+        // A subnormal's fraction behind a leading one of 2^-14, less that one, is its value: exact,
+        // and without subnormals of f32, which are slow.
+        let least = f32::from_bits(WIDE_LEAST);
+        let small = f32::from_bits((size << SHIFT) + WIDE_LEAST) - least;
+        let rebias = if size >= INFINITY { 2 * REBIAS } else { REBIAS };
+        let normal = (size << SHIFT) + rebias;
+        let wide = if size < LEAST { small.to_bits() } else { normal } | sign;
+        let wide = if self.number && size > INFINITY { WIDE_INFINITY } else { wide };
+        f32::from_bits(if size < self.least { 0 } else { wide })
+    }
+
+    /// What is stored of values, as [`Arithmetic::store`].
+    #[inline(always)]
+    pub(super) fn store(&self, x: &[f32; LANES]) -> [f16; LANES] {
+        let mut out = [f16::ZERO; LANES];
+        for i in 0..LANES {
+            out[i] = f16::from_bits(self.store_bits(x[i]) as u16);
+        }
+        out
+    }
+
+    #[inline(always)]
+    fn store_bits(&self, x: f32) -> u32 {
+        const UNITS: f32 = 16_777_216.0; // 2^24: subnormal fp16 values are multiples of 2^-24
+        const ROUND: f32 = 8_388_608.0; // 2^23: adding it leaves whole numbers
+        let (bits, size) = (x.to_bits(), x.to_bits() & 0x7FFF_FFFF);
+        // Adding just below half of the last place carries whatever is above half; at half, the last
+        // bit decides, or `away` does. The carry may reach the exponent, as it should.
+        let up = ((size >> SHIFT) & 1) | self.away;
+        let normal = ((size + 0xFFF + up) >> SHIFT).wrapping_sub(REBIAS >> SHIFT);
+        // The sum rounds to even; what it dropped is exact, and half only of a tie that went down.
+        let units = f32::from_bits(size) * UNITS;
+        let shifted = units + ROUND;
+        let tie = u32::from(units - (shifted - ROUND) == 0.5) & self.away;
+        let small = (shifted.to_bits() & 0x7FF) + tie;
+        let half = if size < WIDE_LEAST { small } else { normal }.min(INFINITY);
+        let half = if half < self.least { 0 } else { half | (bits >> 16 & SIGN) };
+        if size > WIDE_INFINITY { self.nan } else { half }
+    }
+
+    /// The value that an element has once `x` was stored in it: `read(store(x))`, without fp16 between.
+    #[inline(always)]
+    pub(super) fn keep(&self, x: f32) -> f32 {
+        const ROUND: f32 = 0.5; // multiples of 2^-24 are what is left of a sum with it
+        const HALF_STEP: f32 = 2.980_232_2e-8; // 2^-25
+        let (bits, size) = (x.to_bits(), x.to_bits() & 0x7FFF_FFFF);
+        let up = ((size >> SHIFT) & 1) | self.away;
+        let normal = (size + 0xFFF + up) & !0x1FFF;
+        let normal = if normal >= WIDE_LIMIT { WIDE_INFINITY } else { normal };
+        let value = f32::from_bits(size);
+        let rounded = (value + ROUND) - ROUND;
+        let tie = (value - rounded == HALF_STEP) & (self.away == 1);
+        let small = if tie { rounded + 2.0 * HALF_STEP } else { rounded };
+        let kept = if size < WIDE_LEAST { small.to_bits() } else { normal };
+        let sign = bits & 0x8000_0000;
+        let flushed = self.least == LEAST && kept < WIDE_LEAST;
+        let kept = if flushed { 0 } else { kept | sign };
+        let nan = if self.number { WIDE_INFINITY } else { bits };
+        f32::from_bits(if size > WIDE_INFINITY { nan } else { kept })
+    }
+}
+
+/// `x` as fp16 elements, rounded once: as [`Arithmetic::store`]. Both are `[N]`.
+pub(crate) fn round(arithmetic: &Arithmetic, x: &[f32], out: &mut [f16]) {
+    round_at(Level::best(), arithmetic, x, out);
+}
+
+fn round_at(level: Level, arithmetic: &Arithmetic, x: &[f32], out: &mut [f16]) {
+    let unit = Unit::new(arithmetic);
+    out.par_chunks_mut(PIECE).zip(x.par_chunks(PIECE)).for_each(|(out, x)| {
+        simd::run(level, Round { unit, x, out });
+    });
+}
+
+struct Round<'a> {
+    unit: Unit,
+    x: &'a [f32],
+    out: &'a mut [f16],
+}
+
+impl Work for Round<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<A: Arch>(self) {
+        let (xs, x_rest) = self.x.as_chunks::<LANES>();
+        let (outs, out_rest) = self.out.as_chunks_mut::<LANES>();
+        for (out, x) in outs.iter_mut().zip(xs) {
+            *out = self.unit.store(x);
+        }
+        for (out, &x) in out_rest.iter_mut().zip(x_rest) {
+            *out = f16::from_bits(self.unit.store_bits(x) as u16);
+        }
+    }
+}
+
+/// `out = f(x[0], .., x[M - 1])` sixteen at a time, rounded. All are `[N]`.
+#[inline(always)]
+pub(super) fn map<const M: usize>(
+    unit: Unit,
+    x: [&[f16]; M],
+    out: &mut [f16],
+    f: impl Fn([f32; M]) -> f32,
+) {
+    let lanes = |x: [&[f16; LANES]; M]| {
+        let x = x.map(|x| unit.read(x));
+        let mut y = [0.0; LANES];
+        for i in 0..LANES {
+            y[i] = f(std::array::from_fn(|m| x[m][i]));
+        }
+        unit.store(&y)
+    };
+    let (outs, out_rest) = out.as_chunks_mut::<LANES>();
+    let xs = x.map(|x| x.as_chunks::<LANES>());
+    for (i, out) in outs.iter_mut().enumerate() {
+        *out = lanes(xs.map(|(x, _)| &x[i]));
+    }
+    if !out_rest.is_empty() {
+        let padded = xs.map(|(_, rest)| {
+            let mut lanes = [f16::ZERO; LANES];
+            lanes[..rest.len()].copy_from_slice(rest);
+            lanes
+        });
+        let y = lanes(padded.each_ref());
+        out_rest.copy_from_slice(&y[..out_rest.len()]);
+    }
+}
