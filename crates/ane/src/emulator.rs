@@ -18,6 +18,8 @@ mod plan;
 mod product;
 mod run;
 mod statistics;
+#[cfg(test)]
+mod tests;
 mod vector;
 
 use std::collections::HashMap;
