@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::compile::Compiled;
-use super::memory::HostMemory;
+use super::memory::{DEVICE_WINDOW, HostMemory};
 use super::run::{Buffers, Input};
 use super::{Call, Effect, Shared};
 use crate::clock::State as Clock;
@@ -29,8 +29,15 @@ pub struct LoadedKernel {
 }
 
 impl LoadedKernel {
-    /// Takes a place among the loaded programs (C1).
+    /// Takes a place among the loaded programs (C1), if the program fits at all.
     pub(super) fn load(shared: Arc<Shared>, compiled: Arc<Compiled>) -> Result<Self> {
+        if let Some(plan) = compiled.plans.iter().find(|plan| plan.bytes() > DEVICE_WINDOW) {
+            let text = "Program load failure (0x20004)";
+            let failure = Failure::runtime(Stage::Load, Failure::PROGRAM_LOAD, text);
+            let found = format!("`{}` works on {} bytes", plan.function.name, plan.bytes());
+            let fix = format!("a device's window is {DEVICE_WINDOW}; cut the program");
+            return Err(failure.because("1.15", found, fix).into());
+        }
         let limit = shared.profile.limits.resident_programs;
         let mut state = shared.state();
         if state.resident >= limit {

@@ -17,18 +17,18 @@ pub(crate) struct HostMemory {
     bytes: usize,
 }
 
-/// Most bytes of a surface: what the device's window of 4 GiB holds (1.15).
-const MOST: usize = 4 << 30;
+/// Bytes that a device can address at once (1.15).
+pub(super) const DEVICE_WINDOW: usize = 4 << 30;
 
 impl HostMemory {
     /// All zeros.
     pub(crate) fn new(bytes: usize) -> Result<Self> {
-        if bytes == 0 || bytes > MOST {
+        if bytes == 0 || bytes > DEVICE_WINDOW {
             let failure =
                 Failure::runtime(Stage::Surface, Failure::SURFACE_MAP, "IOSurfaceCreate failed");
             let found = format!("a surface of {bytes} bytes");
             return Err(failure
-                .because("1.15", found, format!("1 to {MOST} bytes are possible"))
+                .because("1.15", found, format!("1 to {DEVICE_WINDOW} are possible"))
                 .into());
         }
         Ok(Self { words: RwLock::new(vec![0; bytes.div_ceil(8)]), bytes })

@@ -82,4 +82,24 @@ impl Plan {
     ) -> Result<Self> {
         build::plan(function, weights, profile, wrong)
     }
+
+    /// Bytes that a run takes beside the surfaces.
+    pub(super) fn bytes(&self) -> usize {
+        /// Bytes of an element of fp16, and of one in the reference evaluator.
+        const HALF: usize = 2;
+        const WIDE: usize = 8;
+        let elements = |id: &ValueId| self.function.ty(*id).shape.elements();
+        let buffers = self.buffers.iter().sum::<usize>();
+        let constants = self.constants.iter().map(|constant| constant.len()).sum::<usize>();
+        let wide = self.wide_inputs.iter().map(|(_, id)| elements(id)).sum::<usize>();
+        let reference = self.steps.iter().map(|step| match step {
+            Step::Reference { operands, results, .. } => {
+                let operands = operands.iter().map(|operand| elements(&operand.id));
+                let results = results.iter().map(|target| elements(&target.id));
+                operands.chain(results).sum()
+            }
+            _ => 0,
+        });
+        HALF * (buffers + constants) + WIDE * (wide + reference.sum::<usize>())
+    }
 }

@@ -342,3 +342,18 @@ fn what_runs_is_priced() {
     assert_eq!(strict.statistics().predicted_evaluate_ms, 0.0, "no device, no prediction");
     assert!(engine.describe().contains("emulated m4-pro (h16g), exact"), "{}", engine.describe());
 }
+
+#[test]
+fn programs_larger_than_the_device_are_not_loaded() {
+    let mut b = Builder::new("main", Opset::Ios18);
+    let x = b.input("x", Type::fp16(&[1, 1, 32, 32]).unwrap()).unwrap();
+    let large = b.fill(aneal_mil::DType::Fp16, &[1, 60_000, 32, 2048], 0.5).unwrap();
+    let sum = b.reduce_sum(large, &[3]).unwrap();
+    let sum = b.slice_by_size(sum, &[0; 4], &[1, 1, 32, 1]).unwrap();
+    let y = b.add(x, sum).unwrap();
+    b.output("y", y).unwrap();
+    let error = engine("m5-max").compile(&source(b.finish().unwrap())).err().unwrap();
+    let found = error.failure().unwrap();
+    assert!(found.text.contains("0x20004") && found.reasons[0].constraint == "1.15", "{found}");
+    assert!(engine("m4").surface(0).is_err() && engine("m4").surface(5 << 30).is_err());
+}

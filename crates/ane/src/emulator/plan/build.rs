@@ -21,6 +21,10 @@ use crate::{Arithmetic, Profile, Result};
 /// Longest row that softmax normalises as a whole, where rows have a limit (C13).
 const LONG_SOFTMAX: &str = "C13";
 
+/// Most elements that are computed from constants while planning. Larger ones, which only fills make,
+/// wait for the run, so that a program's sizes are known before anything is allocated.
+const MOST_FOLDED: usize = 1 << 26;
+
 pub(super) fn plan(
     function: &Function,
     weights: &Weights,
@@ -115,7 +119,8 @@ impl Planner<'_> {
             }
             return Ok(());
         }
-        if operation.uses().all(|id| self.is_constant(id)) {
+        let results = operation.results.iter().map(|id| self.function.ty(*id).shape.elements());
+        if results.sum::<usize>() <= MOST_FOLDED && operation.uses().all(|id| self.is_constant(id)) {
             return self.fold(operation);
         }
         let action = action(self.function, operation, self.weights)?;
