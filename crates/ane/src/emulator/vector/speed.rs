@@ -24,6 +24,11 @@ pub struct Speed {
 /// Measures each operation for about `time` and takes the median of its runs.
 #[must_use]
 pub fn speeds(arithmetic: &Arithmetic, time: Duration) -> Vec<Speed> {
+    // Among the threads that share the work: to wake them would be measured too.
+    rayon::scope(|_| measured(arithmetic, time))
+}
+
+fn measured(arithmetic: &Arithmetic, time: Duration) -> Vec<Speed> {
     const N: usize = 1 << 20;
     let x: Vec<f16> = (0..N).map(|i| f16::from_f32((i as f32 * 0.37).sin() * 4.0)).collect();
     let view = |dims: &[usize]| {

@@ -171,26 +171,38 @@ pub(super) fn map<const M: usize>(
     out: &mut [f16],
     f: impl Fn([f32; M]) -> f32,
 ) {
-    let lanes = |x: [&[f16; LANES]; M]| {
-        let x = x.map(|x| unit.read(x));
-        let mut y = [0.0; LANES];
-        for i in 0..LANES {
-            y[i] = f(std::array::from_fn(|m| x[m][i]));
-        }
-        unit.store(&y)
-    };
     let (outs, out_rest) = out.as_chunks_mut::<LANES>();
     let xs = x.map(|x| x.as_chunks::<LANES>());
     for (i, out) in outs.iter_mut().enumerate() {
-        *out = lanes(xs.map(|(x, _)| &x[i]));
+        *out = map_lanes(unit, xs.map(|(x, _)| x[i]), &f);
     }
     if !out_rest.is_empty() {
-        let padded = xs.map(|(_, rest)| {
-            let mut lanes = [f16::ZERO; LANES];
-            lanes[..rest.len()].copy_from_slice(rest);
-            lanes
-        });
-        let y = lanes(padded.each_ref());
+        let mut padded = [[f16::ZERO; LANES]; M];
+        for (padded, (_, rest)) in padded.iter_mut().zip(xs) {
+            padded[..rest.len()].copy_from_slice(rest);
+        }
+        let y = map_lanes(unit, padded, &f);
         out_rest.copy_from_slice(&y[..out_rest.len()]);
     }
+}
+
+#[inline(always)]
+fn map_lanes<const M: usize>(
+    unit: Unit,
+    x: [[f16; LANES]; M],
+    f: &impl Fn([f32; M]) -> f32,
+) -> [f16; LANES] {
+    let mut wide = [[0.0; LANES]; M];
+    for m in 0..M {
+        wide[m] = unit.read(&x[m]);
+    }
+    let mut y = [0.0; LANES];
+    for i in 0..LANES {
+        let mut operands = [0.0; M];
+        for m in 0..M {
+            operands[m] = wide[m][i];
+        }
+        y[i] = f(operands);
+    }
+    unit.store(&y)
 }
