@@ -54,3 +54,42 @@ fn turn(nest: &Nest<1>, axis: usize, data: &[f16], out: &mut [f16]) {
         transpose(data, start, size, &mut out[to..], out_step);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aneal_mil::Shape;
+    use proptest::prelude::*;
+
+    use super::super::super::layout::Layout;
+    use super::super::testing::{assert_bits, bits, in_threads, view};
+    use super::*;
+
+    fn copied(x: View<'_>) -> Vec<f16> {
+        let mut out = vec![f16::ONE; x.layout.elements()];
+        copy(x, &mut out);
+        out
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1024))]
+
+        #[test]
+        fn keeps_elements_and_their_order(source in view(90)) {
+            let x = source.view();
+            assert_bits("copy", &copied(x), &x.iter().collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn large_tensors_are_shared_by_threads() {
+        let data = bits(1, 3 * 301 * 130);
+        let layout = Layout::dense(&Shape::new(&[3, 301, 130]).unwrap(), 0).unwrap();
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [2, 1, 0], [1, 2, 0], [2, 0, 1]] {
+            let x = View { data: &data, layout: layout.permuted(&order) };
+            let want: Vec<f16> = x.iter().collect();
+            for threads in [1, 2] {
+                assert_bits("copy", &in_threads(threads, || copied(x)), &want);
+            }
+        }
+    }
+}

@@ -204,3 +204,76 @@ impl<F: Fn(Unit, f32, f32) -> f32> Work for Folding<'_, F> {
         sides
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aneal_mil::Shape;
+    use proptest::prelude::*;
+
+    use super::super::super::layout::Layout;
+    use super::super::testing::{arithmetics, assert_bits, bits, gathered, in_threads, view};
+    use super::*;
+
+    const ALL: [Reduce; 10] = [
+        Reduce::L1Norm,
+        Reduce::L2Norm,
+        Reduce::LogSum,
+        Reduce::LogSumExp,
+        Reduce::Max,
+        Reduce::Mean,
+        Reduce::Min,
+        Reduce::Prod,
+        Reduce::Sum,
+        Reduce::SumSquare,
+    ];
+
+    fn check(level: Level, arithmetic: &Arithmetic, f: Reduce, x: View<'_>, axes: &[usize]) {
+        let want: Vec<f16> =
+            gathered(x, axes).iter().map(|row| arithmetic.reduce(f, row)).collect();
+        let mut found = vec![f16::ONE; want.len()];
+        reduce_at(level, arithmetic, f, x, axes, &mut found);
+        assert_bits(&format!("{f:?} along {axes:?} at {level:?}"), &found, &want);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1024))]
+
+        #[test]
+        fn folds_as_defined(
+            source in view(140), arithmetic in arithmetics(), f in prop::sample::select(&ALL[..]),
+            inside in 1usize..32,
+        ) {
+            let x = source.view();
+            let axes: Vec<usize> = (0..x.layout.rank()).filter(|axis| inside >> axis & 1 == 1).collect();
+            for &level in Level::supported() {
+                check(level, &arithmetic, f, x, &axes);
+            }
+        }
+    }
+
+    /// Squares that leave a sum just beside a midpoint of fp16, closer than f32 tells.
+    #[test]
+    fn squares_are_rounded_with_the_sum_only() {
+        for arithmetic in super::super::testing::units() {
+            for bits in (0x0400..0x3800).step_by(7) {
+                let data = [f16::ONE, f16::from_bits(bits), f16::from_bits(bits ^ 0x155)];
+                let layout = Layout::dense(&Shape::new(&[3]).unwrap(), 0).unwrap();
+                let x = View { data: &data, layout };
+                check(Level::best(), &arithmetic, Reduce::SumSquare, x, &[0]);
+            }
+        }
+    }
+
+    #[test]
+    fn large_tensors_are_shared_by_threads() {
+        let data = bits(3, 500 * 200);
+        let layout = Layout::dense(&Shape::new(&[500, 200]).unwrap(), 0).unwrap();
+        let x = View { data: &data, layout };
+        let arithmetic = &crate::Profile::named("m4").unwrap().arithmetic;
+        for threads in [1, 2] {
+            for axes in [&[0][..], &[1], &[0, 1]] {
+                in_threads(threads, || check(Level::best(), arithmetic, Reduce::Sum, x, axes));
+            }
+        }
+    }
+}
