@@ -11,7 +11,7 @@ use aneal_ane::Profile;
 use aneal_ane::emulator::vector::speeds;
 
 fn main() -> aneal_ane::Result<()> {
-    for profile in ["m1", "m4", "strict"] {
+    for profile in ["m4"] {
         println!("{profile}:");
         let arithmetic = Profile::named(profile)?.arithmetic;
         for speed in speeds(&arithmetic, Duration::from_millis(300)) {

@@ -19,6 +19,7 @@ mod speed;
 mod table;
 #[cfg(test)]
 mod testing;
+mod transpose;
 mod unit;
 
 pub(crate) use binary::binary;

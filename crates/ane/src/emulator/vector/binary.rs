@@ -94,3 +94,113 @@ impl<F: Fn([f32; 2]) -> f32 + Copy> Work for Piece<'_, F> {
         self.operands.blocks(self.out, |x, out| map(self.unit, x, out, self.f));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aneal_mil::Shape;
+    use proptest::prelude::*;
+
+    use super::super::super::layout::Layout;
+    use super::super::testing::{
+        Source, arithmetics, assert_bits, bits, dims, in_threads, units, view_of,
+    };
+    use super::*;
+
+    const ALL: [Binary; 9] = [
+        Binary::Add,
+        Binary::FloorDiv,
+        Binary::Maximum,
+        Binary::Minimum,
+        Binary::Mod,
+        Binary::Mul,
+        Binary::Pow,
+        Binary::RealDiv,
+        Binary::Sub,
+    ];
+
+    fn computed(
+        level: Level,
+        arithmetic: &Arithmetic,
+        f: Binary,
+        x: View<'_>,
+        y: View<'_>,
+    ) -> Vec<f16> {
+        let mut out = vec![f16::ONE; x.layout.elements()];
+        binary_at(level, arithmetic, f, [x, y], &mut out);
+        out
+    }
+
+    /// By the scalar definition; which of two zeros `max` gives is left open there.
+    fn reference(arithmetic: &Arithmetic, f: Binary, x: f16, y: f16) -> f16 {
+        let [a, b] = [x, y].map(|x| arithmetic.element(x));
+        match f {
+            Binary::Maximum | Binary::Minimum if a == b => arithmetic.store(b),
+            _ => arithmetic.binary(x, y, |x, y| f.apply(x, y)),
+        }
+    }
+
+    fn pair() -> impl Strategy<Value = (Source, Source)> {
+        dims(60).prop_flat_map(|dims| (view_of(dims.clone()), view_of(dims)))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1024))]
+
+        #[test]
+        fn gives_what_the_definition_gives(
+            (x, y) in pair(), arithmetic in arithmetics(), f in prop::sample::select(&ALL[..]),
+        ) {
+            let (x, y) = (x.view(), y.view());
+            let want: Vec<f16> =
+                x.iter().zip(y.iter()).map(|(x, y)| reference(&arithmetic, f, x, y)).collect();
+            for &level in Level::supported() {
+                let found = computed(level, &arithmetic, f, x, y);
+                assert_bits(&format!("{f:?} at {level:?}"), &found, &want);
+            }
+        }
+    }
+
+    /// No f32 result is taken for a tie that it is not: all values against some, both ways.
+    #[test]
+    fn f32_results_round_as_exact_ones_do() {
+        let all: Vec<f16> = (0..=u16::MAX).map(f16::from_bits).collect();
+        let shape = Shape::new(&[all.len()]).unwrap();
+        let every = View { data: &all, layout: Layout::dense(&shape, 0).unwrap() };
+        let some = bits(0, 12).into_iter().chain(bits(1, 12)).chain(bits(2, 6));
+        for (i, one) in some.enumerate() {
+            let data = [one];
+            let single = Layout::dense(&Shape::SCALAR, 0).unwrap().broadcast(&shape).unwrap();
+            let single = View { data: &data, layout: single };
+            let arithmetic = &units()[i % 8];
+            for f in [Binary::Add, Binary::Sub, Binary::Mul, Binary::RealDiv] {
+                for (x, y) in [(every, single), (single, every)] {
+                    let found = computed(Level::best(), arithmetic, f, x, y);
+                    let pairs = x.iter().zip(y.iter());
+                    let want: Vec<f16> =
+                        pairs.map(|(x, y)| reference(arithmetic, f, x, y)).collect();
+                    assert_bits(&format!("{f:?} with {one:e}"), &found, &want);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn threads_change_nothing() {
+        let data = bits(1, 300 * 400);
+        let shape = Shape::new(&[300, 400]).unwrap();
+        let wide = Layout::dense(&shape, 0).unwrap();
+        let column = Layout::dense(&Shape::new(&[300, 1]).unwrap(), 7).unwrap();
+        let turned = Layout::dense(&Shape::new(&[400, 300]).unwrap(), 0).unwrap();
+        let arithmetic = &crate::Profile::named("m4").unwrap().arithmetic;
+        for y in [column.broadcast(&shape).unwrap(), turned.permuted(&[1, 0])] {
+            let [x, y] = [wide, y].map(|layout| View { data: &data, layout });
+            for f in [Binary::Add, Binary::Mod] {
+                let run = || computed(Level::best(), arithmetic, f, x, y);
+                let want: Vec<f16> =
+                    x.iter().zip(y.iter()).map(|(x, y)| reference(arithmetic, f, x, y)).collect();
+                assert_bits("one thread", &in_threads(1, run), &want);
+                assert_bits("two threads", &in_threads(2, run), &want);
+            }
+        }
+    }
+}

@@ -74,3 +74,59 @@ impl<'a> Part<'a> {
         Self { data, starts: Nest::of([offset], axes(0..lead)), inner, elements: inner.places() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::testing::{Source, assert_bits, dims, in_threads, view_of};
+    use super::*;
+
+    /// Up to three parts, the axis, and whether they are interleaved.
+    fn parts() -> impl Strategy<Value = (Vec<Source>, usize, bool)> {
+        let axis = any::<prop::sample::Index>();
+        let lengths = prop::collection::vec(1usize..20, 1..4);
+        (dims(40), axis, lengths, any::<bool>()).prop_flat_map(
+            |(dims, axis, lengths, interleave)| {
+                let axis = axis.index(dims.len());
+                let views: Vec<_> = lengths
+                    .into_iter()
+                    .map(|length| {
+                        let mut dims = dims.clone();
+                        dims[axis] = if interleave { dims[axis] } else { length };
+                        view_of(dims)
+                    })
+                    .collect();
+                (views, Just(axis), Just(interleave))
+            },
+        )
+    }
+
+    /// The elements of `parts`, plainly: records of the axes in front, then the parts' shares.
+    fn reference(parts: &[View<'_>], axis: usize, interleave: bool) -> Vec<f16> {
+        let shares: Vec<(Vec<f16>, usize)> = parts
+            .iter()
+            .map(|part| {
+                let from = if interleave { axis + 1 } else { axis };
+                (part.iter().collect(), part.layout.dims()[from..].iter().product())
+            })
+            .collect();
+        let records = shares[0].0.len() / shares[0].1;
+        (0..records)
+            .flat_map(|i| shares.iter().flat_map(move |(x, n)| x[i * n..(i + 1) * n].to_vec()))
+            .collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        #[test]
+        fn puts_parts_behind_each_other((sources, axis, interleave) in parts()) {
+            let parts: Vec<View<'_>> = sources.iter().map(Source::view).collect();
+            let want = reference(&parts, axis, interleave);
+            let mut out = vec![f16::ONE; want.len()];
+            in_threads(2, || concat(&parts, axis, interleave, &mut out));
+            assert_bits("concat", &out, &want);
+        }
+    }
+}

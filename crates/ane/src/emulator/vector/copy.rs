@@ -4,9 +4,8 @@ use half::f16;
 
 use super::super::layout::View;
 use super::nest::Nest;
+use super::transpose::transpose;
 
-/// Rows and columns of a block of a transpose: source and target of a block stay in the first cache.
-const TILE: usize = 16;
 /// Rows shorter than this are copied element by element.
 const SHORT: usize = 4;
 
@@ -27,7 +26,7 @@ pub(super) fn piece(nest: &Nest<1>, data: &[f16], out: &mut [f16]) {
         1 => rows.for_each(|([at], out)| out.copy_from_slice(&data[at..at + row])),
         0 => rows.for_each(|([at], out)| out.fill(data[at])),
         _ => match nest.dims().iter().enumerate().position(|(i, _)| nest.steps(i) == [1]) {
-            Some(axis) => transpose(nest, axis, data, out),
+            Some(axis) => turn(nest, axis, data, out),
             None => rows.for_each(|([at], out)| gather(data, at, step, out)),
         },
     }
@@ -42,58 +41,54 @@ pub(super) fn gather(data: &[f16], at: usize, step: isize, out: &mut [f16]) {
     }
 }
 
-/// Where `axis` lies without gaps in the source: that axis and the innermost one block by block, for
-/// each place of the others.
-fn transpose(nest: &Nest<1>, axis: usize, data: &[f16], out: &mut [f16]) {
+/// Where `axis` lies without gaps in the source: that axis and the innermost one are turned, for each
+/// place of the others.
+fn turn(nest: &Nest<1>, axis: usize, data: &[f16], out: &mut [f16]) {
     let inner = nest.dims().len() - 1;
     let target = nest.with_dense(0);
-    let matrix = Transpose {
-        cols: nest.dims()[axis],
-        rows: nest.dims()[inner],
-        step: nest.row_steps()[0],
-        out_step: target.steps(axis)[0] as usize,
-    };
+    let (size, [step]) = ([nest.dims()[inner], nest.dims()[axis]], nest.row_steps());
+    let out_step = target.steps(axis)[0] as usize;
     let others = |nest: &Nest<1>| nest.without_axis(inner).without_axis(axis).each();
     for ([from], [to]) in others(nest).zip(others(&target)) {
-        matrix.copy(data, from, &mut out[to..]);
+        let start = |row: usize| from.wrapping_add_signed(row as isize * step);
+        transpose(data, start, size, &mut out[to..], out_step);
     }
 }
 
-/// A matrix `[rows, cols]` whose rows lie `step` apart, to `[cols, rows]` with rows `out_step` apart.
-struct Transpose {
-    rows: usize,
-    cols: usize,
-    step: isize,
-    out_step: usize,
-}
+#[cfg(test)]
+mod tests {
+    use aneal_mil::Shape;
+    use proptest::prelude::*;
 
-impl Transpose {
-    fn copy(&self, data: &[f16], from: usize, out: &mut [f16]) {
-        for col in (0..self.cols).step_by(TILE) {
-            for row in (0..self.rows).step_by(TILE) {
-                let at = from.wrapping_add_signed(row as isize * self.step) + col;
-                let out = &mut out[col * self.out_step + row..];
-                let (rows, cols) = (TILE.min(self.rows - row), TILE.min(self.cols - col));
-                self.block(data, at, out, rows, cols);
-            }
+    use super::super::super::layout::Layout;
+    use super::super::testing::{assert_bits, bits, in_threads, view};
+    use super::*;
+
+    fn copied(x: View<'_>) -> Vec<f16> {
+        let mut out = vec![f16::ONE; x.layout.elements()];
+        copy(x, &mut out);
+        out
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1024))]
+
+        #[test]
+        fn keeps_elements_and_their_order(source in view(90)) {
+            let x = source.view();
+            assert_bits("copy", &copied(x), &x.iter().collect::<Vec<_>>());
         }
     }
 
-    fn block(&self, data: &[f16], at: usize, out: &mut [f16], rows: usize, cols: usize) {
-        let mut tile = [[f16::ZERO; TILE]; TILE];
-        for (r, tile) in tile.iter_mut().enumerate().take(rows) {
-            let at = at.wrapping_add_signed(r as isize * self.step);
-            match data[at..].first_chunk() {
-                Some(whole) => *tile = *whole,
-                None => tile[..cols].copy_from_slice(&data[at..at + cols]),
-            }
-        }
-        for c in 0..cols {
-            let column = tile.map(|row| row[c]);
-            let out = &mut out[c * self.out_step..];
-            match out.first_chunk_mut() {
-                Some(whole) if rows == TILE => *whole = column,
-                _ => out[..rows].copy_from_slice(&column[..rows]),
+    #[test]
+    fn large_tensors_are_shared_by_threads() {
+        let data = bits(1, 3 * 301 * 130);
+        let layout = Layout::dense(&Shape::new(&[3, 301, 130]).unwrap(), 0).unwrap();
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [2, 1, 0], [1, 2, 0], [2, 0, 1]] {
+            let x = View { data: &data, layout: layout.permuted(&order) };
+            let want: Vec<f16> = x.iter().collect();
+            for threads in [1, 2] {
+                assert_bits("copy", &in_threads(threads, || copied(x)), &want);
             }
         }
     }

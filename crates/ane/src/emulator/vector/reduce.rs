@@ -12,6 +12,7 @@ use half::f16;
 use super::super::layout::View;
 use super::LANES;
 use super::nest::Nest;
+use super::transpose::transpose;
 use super::unit::Unit;
 use crate::Arithmetic;
 use crate::arithmetic::Fold;
@@ -61,7 +62,8 @@ fn reduce_at(
                 *from = last;
             }
             from[out.len()..].fill(last);
-            let terms = Terms { data: x.data, from, folded };
+            let neighbours = from.windows(2).all(|two| two[1] == two[0] + 1);
+            let terms = Terms { data: x.data, from, neighbours, folded };
             side_by_side(level, arithmetic, f, &terms, out);
         }
     });
@@ -131,7 +133,9 @@ struct Terms<'a> {
     data: &'a [f16],
     /// Where each result's first term is.
     from: [usize; SIDE],
-    /// One result's terms.
+    /// Whether all lanes of a term are one slice.
+    neighbours: bool,
+    /// One result's terms, from 0 on.
     folded: Nest<1>,
 }
 
@@ -152,33 +156,22 @@ impl Terms<'_> {
         self.folded.from([self.from[lane]]).each().map(|[at]| self.data[at]).collect()
     }
 
-    /// Whether all lanes of a term are one slice.
-    fn neighbours(&self) -> bool {
-        self.from.windows(2).all(|two| two[1] == two[0] + 1)
-    }
-
-    /// Calls `f` with all lanes of each term, in order.
-    #[inline(always)]
-    fn each(&self, mut f: impl FnMut(&[[f16; LANES]; VECTORS])) {
-        let neighbours = self.neighbours();
-        let mut tile = [[[f16::ZERO; LANES]; VECTORS]; TILE];
-        for (place, terms, step) in self.runs() {
-            let at = |lane: usize, term: usize| {
-                self.from[lane].wrapping_add_signed(place + term as isize * step)
-            };
-            for (term, lanes) in tile.iter_mut().enumerate().take(terms) {
-                if neighbours && step != 1 {
-                    lanes.as_flattened_mut().copy_from_slice(&self.data[at(0, term)..][..SIDE]);
+    /// Copies a run's terms into a tile, all lanes of each.
+    fn tile(&self, (place, terms, step): (isize, usize, isize), tile: &mut [[f16; SIDE]]) {
+        let at = |lane: usize| self.from[lane].wrapping_add_signed(place);
+        if step == 1 {
+            transpose(self.data, at, [SIDE, terms], tile.as_flattened_mut(), SIDE);
+            return;
+        }
+        for (term, lanes) in tile[..terms].iter_mut().enumerate() {
+            let offset = term as isize * step;
+            if self.neighbours {
+                lanes.copy_from_slice(&self.data[at(0).wrapping_add_signed(offset)..][..SIDE]);
+            } else {
+                for (lane, x) in lanes.iter_mut().enumerate() {
+                    *x = self.data[at(lane).wrapping_add_signed(offset)];
                 }
             }
-            if !neighbours || step == 1 {
-                for lane in 0..SIDE {
-                    for (term, lanes) in tile.iter_mut().enumerate().take(terms) {
-                        lanes.as_flattened_mut()[lane] = self.data[at(lane, term)];
-                    }
-                }
-            }
-            tile[..terms].iter().for_each(&mut f);
         }
     }
 }
@@ -196,14 +189,91 @@ impl<F: Fn(Unit, f32, f32) -> f32> Work for Folding<'_, F> {
     #[inline(always)]
     fn run<A: Arch>(self) -> Self::Output {
         let mut sides = [[self.start; LANES]; VECTORS];
-        self.terms.each(|lanes| {
-            for (side, lanes) in sides.iter_mut().zip(lanes) {
-                let x = self.unit.read(lanes);
-                for i in 0..LANES {
-                    side[i] = (self.step)(self.unit, side[i], x[i]);
+        let mut tile = [[f16::ZERO; SIDE]; TILE];
+        for run in self.terms.runs() {
+            self.terms.tile(run, &mut tile);
+            for lanes in &tile[..run.1] {
+                for (side, lanes) in sides.iter_mut().zip(lanes.as_chunks::<LANES>().0) {
+                    let x = self.unit.read(lanes);
+                    for i in 0..LANES {
+                        side[i] = (self.step)(self.unit, side[i], x[i]);
+                    }
                 }
             }
-        });
+        }
         sides
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aneal_mil::Shape;
+    use proptest::prelude::*;
+
+    use super::super::super::layout::Layout;
+    use super::super::testing::{arithmetics, assert_bits, bits, gathered, in_threads, view};
+    use super::*;
+
+    const ALL: [Reduce; 10] = [
+        Reduce::L1Norm,
+        Reduce::L2Norm,
+        Reduce::LogSum,
+        Reduce::LogSumExp,
+        Reduce::Max,
+        Reduce::Mean,
+        Reduce::Min,
+        Reduce::Prod,
+        Reduce::Sum,
+        Reduce::SumSquare,
+    ];
+
+    fn check(level: Level, arithmetic: &Arithmetic, f: Reduce, x: View<'_>, axes: &[usize]) {
+        let want: Vec<f16> =
+            gathered(x, axes).iter().map(|row| arithmetic.reduce(f, row)).collect();
+        let mut found = vec![f16::ONE; want.len()];
+        reduce_at(level, arithmetic, f, x, axes, &mut found);
+        assert_bits(&format!("{f:?} along {axes:?} at {level:?}"), &found, &want);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1024))]
+
+        #[test]
+        fn folds_as_defined(
+            source in view(140), arithmetic in arithmetics(), f in prop::sample::select(&ALL[..]),
+            inside in 1usize..32,
+        ) {
+            let x = source.view();
+            let axes: Vec<usize> = (0..x.layout.rank()).filter(|axis| inside >> axis & 1 == 1).collect();
+            for &level in Level::supported() {
+                check(level, &arithmetic, f, x, &axes);
+            }
+        }
+    }
+
+    /// Squares that leave a sum just beside a midpoint of fp16, closer than f32 tells.
+    #[test]
+    fn squares_are_rounded_with_the_sum_only() {
+        for arithmetic in super::super::testing::units() {
+            for bits in (0x0400..0x3800).step_by(7) {
+                let data = [f16::ONE, f16::from_bits(bits), f16::from_bits(bits ^ 0x155)];
+                let layout = Layout::dense(&Shape::new(&[3]).unwrap(), 0).unwrap();
+                let x = View { data: &data, layout };
+                check(Level::best(), &arithmetic, Reduce::SumSquare, x, &[0]);
+            }
+        }
+    }
+
+    #[test]
+    fn large_tensors_are_shared_by_threads() {
+        let data = bits(3, 500 * 200);
+        let layout = Layout::dense(&Shape::new(&[500, 200]).unwrap(), 0).unwrap();
+        let x = View { data: &data, layout };
+        let arithmetic = &crate::Profile::named("m4").unwrap().arithmetic;
+        for threads in [1, 2] {
+            for axes in [&[0][..], &[1], &[0, 1]] {
+                in_threads(threads, || check(Level::best(), arithmetic, Reduce::Sum, x, axes));
+            }
+        }
     }
 }

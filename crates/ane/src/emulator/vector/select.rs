@@ -87,3 +87,52 @@ pub(crate) fn select(cond: View<'_>, a: View<'_>, b: View<'_>, out: &mut [f16]) 
         });
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::testing::{Source, arithmetics, assert_bits, dims, view_of};
+    use super::*;
+
+    const ALL: [Compare; 9] = [
+        Compare::And,
+        Compare::Equal,
+        Compare::Greater,
+        Compare::GreaterEqual,
+        Compare::Less,
+        Compare::LessEqual,
+        Compare::NotEqual,
+        Compare::Or,
+        Compare::Xor,
+    ];
+
+    fn three() -> impl Strategy<Value = [Source; 3]> {
+        dims(60).prop_flat_map(|dims| [dims.clone(), dims.clone(), dims].map(view_of))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        #[test]
+        fn compares_and_chooses_as_defined(
+            sources in three(), arithmetic in arithmetics(), f in prop::sample::select(&ALL[..]),
+        ) {
+            let [cond, x, y] = sources.each_ref().map(Source::view);
+            let pairs = || x.iter().zip(y.iter());
+            let mut out = vec![f16::NAN; x.layout.elements()];
+            let holds = |(x, y)| f.apply(arithmetic.element(x), arithmetic.element(y));
+            let want: Vec<f16> =
+                pairs().map(|pair| if holds(pair) { f16::ONE } else { f16::ZERO }).collect();
+            for &level in Level::supported() {
+                compare_at(level, &arithmetic, f, [x, y], &mut out);
+                assert_bits(&format!("{f:?} at {level:?}"), &out, &want);
+            }
+            select(cond, x, y, &mut out);
+            let chosen = cond.iter().zip(pairs());
+            let want: Vec<f16> =
+                chosen.map(|(c, (x, y))| if c == f16::ZERO { y } else { x }).collect();
+            assert_bits("select", &out, &want);
+        }
+    }
+}

@@ -111,15 +111,10 @@ impl Work for Piece<'_> {
 #[inline(always)]
 fn normalise(unit: Unit, x: &[f16], values: &mut [[f32; LANES]], out: &mut [f16]) {
     let mut tops = [f32::NEG_INFINITY; LANES];
-    let mut keep_tops = |lanes: &[f32; LANES]| {
-        for i in 0..LANES {
-            tops[i] = if lanes[i] > tops[i] { lanes[i] } else { tops[i] };
-        }
-    };
     let (xs, rest) = x.as_chunks::<LANES>();
     for (x, lanes) in xs.iter().zip(&mut *values) {
         *lanes = unit.read(x);
-        keep_tops(lanes);
+        raise(&mut tops, lanes);
     }
     if let Some(lanes) = values.get_mut(xs.len()) {
         // Lanes past the end add nothing to the sum.
@@ -127,7 +122,7 @@ fn normalise(unit: Unit, x: &[f16], values: &mut [[f32; LANES]], out: &mut [f16]
         for (lane, &x) in lanes.iter_mut().zip(rest) {
             *lane = unit.read_one(x);
         }
-        keep_tops(lanes);
+        raise(&mut tops, lanes);
     }
     let top = tops.iter().fold(f32::NEG_INFINITY, |top, &x| if x > top { x } else { top });
     let mut sums = [0.0; LANES];
@@ -139,19 +134,30 @@ fn normalise(unit: Unit, x: &[f16], values: &mut [[f32; LANES]], out: &mut [f16]
         }
     }
     let sum: f32 = sums.iter().sum();
-    for lanes in &mut *values {
-        for lane in lanes {
-            *lane /= sum;
-        }
-    }
     let (outs, rest) = out.as_chunks_mut::<LANES>();
     for (out, lanes) in outs.iter_mut().zip(&*values) {
-        *out = unit.store(lanes);
+        *out = quotients(unit, lanes, sum);
     }
     if let Some(lanes) = values.get(outs.len()) {
-        let stored = unit.store(lanes);
-        rest.copy_from_slice(&stored[..rest.len()]);
+        rest.copy_from_slice(&quotients(unit, lanes, sum)[..rest.len()]);
     }
+}
+
+/// The greater of two values in each lane. A NaN raises nothing.
+#[inline(always)]
+fn raise(tops: &mut [f32; LANES], values: &[f32; LANES]) {
+    for i in 0..LANES {
+        tops[i] = if values[i] > tops[i] { values[i] } else { tops[i] };
+    }
+}
+
+#[inline(always)]
+fn quotients(unit: Unit, values: &[f32; LANES], sum: f32) -> [f16; LANES] {
+    let mut out = [0.0; LANES];
+    for i in 0..LANES {
+        out[i] = values[i] / sum;
+    }
+    unit.store(&out)
 }
 
 /// The oracle, in f64: softmax of one row, tile by tile.
@@ -164,4 +170,87 @@ fn reference(arithmetic: &Arithmetic, tile: Option<usize>, row: &[f16]) -> Vec<f
         x.iter().map(|x| arithmetic.store((x - top).exp() / sum)).collect::<Vec<_>>()
     };
     row.chunks(tile.unwrap_or(row.len())).flat_map(normalised).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use aneal_mil::Shape;
+    use proptest::prelude::*;
+
+    use super::super::super::layout::Layout;
+    use super::super::testing::{arithmetics, bits, gathered, in_threads, view};
+    use super::*;
+
+    fn computed(
+        level: Level,
+        arithmetic: &Arithmetic,
+        tile: Option<usize>,
+        x: View<'_>,
+        axis: usize,
+    ) -> Vec<u16> {
+        let mut out = vec![f16::ZERO; x.layout.elements()];
+        softmax_at(level, arithmetic, tile, x, axis, &mut out);
+        out.into_iter().map(f16::to_bits).collect()
+    }
+
+    /// Places in the order of numbers: neighbours differ by 1.
+    fn place(bits: u16) -> i32 {
+        let size = i32::from(bits & 0x7FFF);
+        if bits & 0x8000 == 0 { size } else { -size }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        #[test]
+        fn stays_within_a_unit_of_the_reference_at_every_level(
+            source in view(40), arithmetic in arithmetics(), axis in any::<prop::sample::Index>(),
+            tile in prop_oneof![Just(None), (1usize..50).prop_map(Some)],
+        ) {
+            let x = source.view();
+            let axis = axis.index(x.layout.rank());
+            let found = computed(Level::Portable, &arithmetic, tile, x, axis);
+            for &level in Level::supported() {
+                prop_assert_eq!(&computed(level, &arithmetic, tile, x, axis), &found, "{:?}", level);
+            }
+            let found: Vec<f16> = found.into_iter().map(f16::from_bits).collect();
+            let layout = Layout::dense(&Shape::new(x.layout.dims()).unwrap(), 0).unwrap();
+            let found = gathered(View { data: &found, layout }, &[axis]);
+            for (found, row) in found.iter().zip(gathered(x, &[axis])) {
+                let want = reference(&arithmetic, tile, &row);
+                for (found, want) in found.iter().zip(want) {
+                    let near = (place(found.to_bits()) - place(want.to_bits())).abs() <= 1;
+                    // A subnormal beside the least normal value may be flushed.
+                    let flushed = arithmetic.store(2f64.powi(-15)) == f16::ZERO
+                        && found.to_f32().max(want.to_f32()) < 6.2e-5;
+                    prop_assert!(near || flushed, "{found:e} is not {want:e}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn threads_change_nothing() {
+        let data = bits(5, 40 * 1000);
+        let layout = Layout::dense(&Shape::new(&[40, 1000]).unwrap(), 0).unwrap();
+        let arithmetic = &crate::Profile::named("m4").unwrap().arithmetic;
+        for axis in [0, 1] {
+            let run =
+                || computed(Level::best(), arithmetic, None, View { data: &data, layout }, axis);
+            assert_eq!(in_threads(1, run), in_threads(2, run));
+        }
+    }
+
+    #[test]
+    fn rows_longer_than_a_tile_are_wrong_as_documented() {
+        let data = [f16::ONE; 10];
+        let layout = Layout::dense(&Shape::new(&[10]).unwrap(), 0).unwrap();
+        let mut out = [f16::ZERO; 10];
+        let arithmetic = &crate::Profile::named("m3-ultra").unwrap().arithmetic;
+        softmax(arithmetic, Some(4), View { data: &data, layout }, 0, &mut out);
+        assert_eq!(
+            out.map(f16::to_f32),
+            [0.25, 0.25, 0.25, 0.25, 0.25, 0.25, 0.25, 0.25, 0.5, 0.5]
+        );
+    }
 }

@@ -4,11 +4,11 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use aneal_mil::Shape;
-use aneal_mil::eval::{Binary, Reduce, Unary};
+use aneal_mil::eval::{Binary, Compare, Reduce, Unary};
 use half::f16;
 
 use super::super::layout::{Layout, View};
-use super::{Function, Table, binary, copy, reduce, softmax};
+use super::{Function, Table, binary, compare, concat, copy, reduce, round, select, softmax};
 use crate::Arithmetic;
 use crate::arithmetic::Fold;
 
@@ -24,6 +24,11 @@ pub struct Speed {
 /// Measures each operation for about `time` and takes the median of its runs.
 #[must_use]
 pub fn speeds(arithmetic: &Arithmetic, time: Duration) -> Vec<Speed> {
+    // Among the threads that share the work: to wake them would be measured too.
+    rayon::scope(|_| measured(arithmetic, time))
+}
+
+fn measured(arithmetic: &Arithmetic, time: Duration) -> Vec<Speed> {
     const N: usize = 1 << 20;
     let x: Vec<f16> = (0..N).map(|i| f16::from_f32((i as f32 * 0.37).sin() * 4.0)).collect();
     let view = |dims: &[usize]| {
@@ -42,6 +47,8 @@ pub fn speeds(arithmetic: &Arithmetic, time: Duration) -> Vec<Speed> {
     };
     let turned = View { layout: matrix.layout.permuted(&[1, 0]), ..matrix };
     let row = View { data: &x, layout: row };
+    let half = View { layout: wide.layout.sliced(1, 256, 1, 512), ..wide };
+    let singles: Vec<f32> = x.iter().map(|x| x.to_f32() * 1.001).collect();
     let table = Table::shared(arithmetic, Function::Of(Unary::Exp, 0.0, 0.0));
     let [narrow, broad] =
         [Fold::Half, Fold::F32].map(|reduce_sum| Arithmetic { reduce_sum, ..arithmetic.clone() });
@@ -77,5 +84,13 @@ pub fn speeds(arithmetic: &Arithmetic, time: Duration) -> Vec<Speed> {
     measure("softmax [8, 256, 256]", N / 2, &mut |out| {
         softmax(arithmetic, None, heads, 2, &mut out[..N / 2]);
     });
+    measure("concat of two [1024, 512] along the last", N, &mut |out| {
+        concat(&[half, half], 1, false, out);
+    });
+    measure("greater [1048576]", N, &mut |out| {
+        compare(arithmetic, Compare::Greater, flat, flat, out);
+    });
+    measure("select [1048576]", N, &mut |out| select(flat, flat, flat, out));
+    measure("rounding of [1048576] f32", N, &mut |out| round(arithmetic, &singles, out));
     speeds
 }

@@ -142,3 +142,60 @@ impl Table {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::testing::{arithmetics, assert_bits, bits, in_threads, view};
+    use super::*;
+    use crate::Profile;
+
+    const FUNCTIONS: [Function; 6] = [
+        Function::Of(Unary::Silu, 0.0, 0.0),
+        Function::Of(Unary::Clip, -1.0, 6.5),
+        Function::Of(Unary::Rsqrt, 1e-5, 0.0),
+        Function::With(Binary::Pow, f16::from_f32_const(-0.5)),
+        Function::With(Binary::Mul, f16::from_f32_const(0.125)),
+        Function::From(f16::ONE, Binary::RealDiv),
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        #[test]
+        fn gives_what_the_definition_gives(
+            source in view(60), arithmetic in arithmetics(), f in prop::sample::select(&FUNCTIONS[..]),
+        ) {
+            let x = source.view();
+            let mut out = vec![f16::ONE; x.layout.elements()];
+            Table::shared(&arithmetic, f).apply(x, &mut out);
+            let want: Vec<f16> = x.iter().map(|x| f.apply(&arithmetic, x)).collect();
+            assert_bits("table", &out, &want);
+        }
+    }
+
+    #[test]
+    fn all_entries_on_one_thread_or_two() {
+        let arithmetic = &Profile::named("m4").unwrap().arithmetic;
+        for f in FUNCTIONS {
+            let [one, two] =
+                [1, 2].map(|threads| in_threads(threads, || Table::new(arithmetic, f)));
+            assert_bits("threads", &*one.entries, &*two.entries);
+            for x in bits(4, 1000) {
+                assert_eq!(one.at(x).to_bits(), f.apply(arithmetic, x).to_bits());
+            }
+        }
+    }
+
+    #[test]
+    fn tables_are_shared_by_what_decides_them() {
+        let shared =
+            |profile: &str, f| Table::shared(&Profile::named(profile).unwrap().arithmetic, f);
+        let f = Function::Of(Unary::Elu, 0.75, 0.0);
+        // Alike but for what no element shows.
+        assert!(Arc::ptr_eq(&shared("m4", f), &shared("m5-max", f)));
+        assert!(!Arc::ptr_eq(&shared("m4", f), &shared("m1", f)));
+        assert!(!Arc::ptr_eq(&shared("m4", f), &shared("m4", Function::Of(Unary::Elu, 0.5, 0.0))));
+    }
+}

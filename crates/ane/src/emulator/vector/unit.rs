@@ -171,26 +171,110 @@ pub(super) fn map<const M: usize>(
     out: &mut [f16],
     f: impl Fn([f32; M]) -> f32,
 ) {
-    let lanes = |x: [&[f16; LANES]; M]| {
-        let x = x.map(|x| unit.read(x));
-        let mut y = [0.0; LANES];
-        for i in 0..LANES {
-            y[i] = f(std::array::from_fn(|m| x[m][i]));
-        }
-        unit.store(&y)
-    };
     let (outs, out_rest) = out.as_chunks_mut::<LANES>();
     let xs = x.map(|x| x.as_chunks::<LANES>());
     for (i, out) in outs.iter_mut().enumerate() {
-        *out = lanes(xs.map(|(x, _)| &x[i]));
+        *out = map_lanes(unit, xs.map(|(x, _)| x[i]), &f);
     }
     if !out_rest.is_empty() {
-        let padded = xs.map(|(_, rest)| {
-            let mut lanes = [f16::ZERO; LANES];
-            lanes[..rest.len()].copy_from_slice(rest);
-            lanes
-        });
-        let y = lanes(padded.each_ref());
+        let mut padded = [[f16::ZERO; LANES]; M];
+        for (padded, (_, rest)) in padded.iter_mut().zip(xs) {
+            padded[..rest.len()].copy_from_slice(rest);
+        }
+        let y = map_lanes(unit, padded, &f);
         out_rest.copy_from_slice(&y[..out_rest.len()]);
+    }
+}
+
+#[inline(always)]
+fn map_lanes<const M: usize>(
+    unit: Unit,
+    x: [[f16; LANES]; M],
+    f: &impl Fn([f32; M]) -> f32,
+) -> [f16; LANES] {
+    let mut wide = [[0.0; LANES]; M];
+    for m in 0..M {
+        wide[m] = unit.read(&x[m]);
+    }
+    let mut y = [0.0; LANES];
+    for i in 0..LANES {
+        let mut operands = [0.0; M];
+        for m in 0..M {
+            operands[m] = wide[m][i];
+        }
+        y[i] = f(operands);
+    }
+    unit.store(&y)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::units;
+    use super::*;
+
+    /// Every kind of f32: all exponents with fractions at fp16's steps, midpoints and neighbours of
+    /// them, of both signs, and bits without a pattern.
+    fn values() -> Vec<f32> {
+        let fractions = [0, 1, 0xFFF, 0x1000, 0x1001, 0x1FFF, 0x2000, 0x2FFF, 0x3000, 0x3001];
+        let ends = [0x7F_0000, 0x7F_EFFF, 0x7F_F000, 0x7F_F001, 0x7F_FFFF, 0x40_0000, 0x60_0001];
+        let mut out = Vec::new();
+        for exponent in 0..=255u32 {
+            for fraction in fractions.iter().chain(&ends) {
+                out.push(f32::from_bits(exponent << 23 | fraction));
+            }
+        }
+        // Midpoints of all fp16 values, and of what is around the subnormal ones.
+        for half in 0..0x7C00 {
+            let [a, b] = [half, half + 1].map(|bits| f16::from_bits(bits).to_f32());
+            let b = if b.is_infinite() { 65_536.0 } else { b };
+            let middle = (a + b) / 2.0;
+            out.extend([a, middle, middle.next_down(), middle.next_up()]);
+        }
+        out.extend((0..100_000u32).map(|i| f32::from_bits(i.wrapping_mul(0x9E37_79B9))));
+        let negative: Vec<f32> = out.iter().map(|x| -x).collect();
+        out.extend(negative);
+        out
+    }
+
+    #[test]
+    fn stores_what_the_definition_stores() {
+        let values = values();
+        for arithmetic in units() {
+            let want: Vec<f16> = values.iter().map(|&x| arithmetic.store(x.into())).collect();
+            for &level in Level::supported() {
+                let mut found = vec![f16::ZERO; values.len()];
+                round_at(level, &arithmetic, &values, &mut found);
+                for ((found, want), x) in found.iter().zip(&want).zip(&values) {
+                    assert_eq!(found.to_bits(), want.to_bits(), "{x:e} at {level:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn keeps_what_would_be_read_after_a_store() {
+        let values = values();
+        for arithmetic in units() {
+            let unit = Unit::new(&arithmetic);
+            for &x in &values {
+                let found = unit.keep(x);
+                let want = arithmetic.element(arithmetic.store(x.into())) as f32;
+                let equal = found.to_bits() == want.to_bits() || found.is_nan() && want.is_nan();
+                assert!(equal, "{x:e}: {found:e}, expected {want:e}");
+            }
+        }
+    }
+
+    #[test]
+    fn reads_what_the_definition_reads() {
+        for arithmetic in units() {
+            let unit = Unit::new(&arithmetic);
+            for x in (0..=u16::MAX).map(f16::from_bits) {
+                let (found, want) = (unit.read_one(x), arithmetic.element(x) as f32);
+                let equal = found.to_bits() == want.to_bits() || found.is_nan() && want.is_nan();
+                assert!(equal, "{x:e}: {found:e}, expected {want:e}");
+                assert_eq!(unit.read(&[x; LANES]).map(f32::to_bits), [found.to_bits(); LANES]);
+            }
+        }
     }
 }
