@@ -7,10 +7,12 @@ use crate::Element;
 /// What the instructions of a level allow inside a row kernel.
 ///
 /// The methods of an implementation are only called where its instructions are enabled, by
-/// [`row_kernel!`](crate::simd::row_kernel).
+/// `row_kernel!`; others get one from [`simd::run`](crate::simd::run).
 pub trait Arch {
     /// Whether a fused multiply-add is one instruction.
     const FMA: bool;
+    /// f32 values in the widest register.
+    const LANES: usize;
 
     /// Sixteen values to bf16, to nearest, ties to even.
     fn round(x: &[f32; 16]) -> [bf16; 16];
@@ -21,6 +23,7 @@ pub(crate) struct Baseline;
 
 impl Arch for Baseline {
     const FMA: bool = false;
+    const LANES: usize = 4;
 
     #[inline(always)]
     fn round(x: &[f32; 16]) -> [bf16; 16] {
@@ -28,11 +31,12 @@ impl Arch for Baseline {
     }
 }
 
-/// Fused multiply-add: AVX2 and AVX-512 levels, NEON.
-pub(crate) struct Fused;
+/// Fused multiply-add on registers of so many values: AVX2 and AVX-512 levels, NEON.
+pub(crate) struct Fused<const LANES: usize>;
 
-impl Arch for Fused {
+impl<const LANES: usize> Arch for Fused<LANES> {
     const FMA: bool = true;
+    const LANES: usize = LANES;
 
     #[inline(always)]
     fn round(x: &[f32; 16]) -> [bf16; 16] {
@@ -47,6 +51,7 @@ pub(crate) struct FusedBf16;
 #[cfg(target_arch = "x86_64")]
 impl Arch for FusedBf16 {
     const FMA: bool = true;
+    const LANES: usize = 16;
 
     #[inline(always)]
     fn round(x: &[f32; 16]) -> [bf16; 16] {

@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn stays_within_two_ulp_over_the_normal_range() {
         stays_within_two_ulp::<Baseline>();
-        stays_within_two_ulp::<Fused>();
+        stays_within_two_ulp::<Fused<8>>();
     }
 
     #[test]

@@ -3,8 +3,11 @@
 //! Row kernels are written as plain loops and compiled once per [`Level`]; the compiler vectorises
 //! each copy for its instruction set. A kernel takes the level as its first argument, so that tests
 //! run every level of the machine. Matrix multiplies choose their micro-kernel by the same level.
+//! [`run`] does the same for [`Work`] of other crates.
 
 use std::sync::OnceLock;
+
+pub use crate::arch::Arch;
 
 /// The environment variable that forbids levels above the one it names.
 pub const LEVEL_VARIABLE: &str = "ANEAL_SIMD";
@@ -130,13 +133,13 @@ macro_rules! row_kernel {
                 #[target_feature(enable = "avx2,fma")]
                 #[allow(clippy::too_many_arguments)]
                 fn avx2 $(<$($t: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? {
-                    body::<Fused $($(, $t)+)?>($($arg),*)
+                    body::<Fused<8> $($(, $t)+)?>($($arg),*)
                 }
 
                 #[target_feature(enable = "avx2,fma,avx512f,avx512vl,avx512dq,avx512bw")]
                 #[allow(clippy::too_many_arguments)]
                 fn avx512 $(<$($t: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? {
-                    body::<Fused $($(, $t)+)?>($($arg),*)
+                    body::<Fused<16> $($(, $t)+)?>($($arg),*)
                 }
 
                 #[target_feature(enable = "avx2,fma,avx512f,avx512vl,avx512dq,avx512bw,avx512bf16")]
@@ -158,7 +161,7 @@ macro_rules! row_kernel {
                 }
             }
             match $level {
-                Level::Neon => body::<Fused $($(, $t)+)?>($($arg),*),
+                Level::Neon => body::<Fused<4> $($(, $t)+)?>($($arg),*),
                 _ => body::<Baseline $($(, $t)+)?>($($arg),*),
             }
         }
@@ -166,9 +169,29 @@ macro_rules! row_kernel {
 }
 pub(crate) use row_kernel;
 
+/// A piece of work to be compiled for every [`Level`].
+pub trait Work {
+    /// What it gives.
+    type Output;
+
+    /// Does it, as plain loops. This, and everything that it calls, must be `#[inline(always)]`, or
+    /// that part stays at the baseline instruction set.
+    fn run<A: Arch>(self) -> Self::Output;
+}
+
+row_kernel! {
+    /// Does `work` with the instructions of a level.
+    ///
+    /// # Panics
+    /// If this machine does not have that level.
+    pub fn run<W: Work>(level: Level, work: W) -> W::Output {
+        work.run::<A>()
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Level;
+    use super::{Arch, Level, Work, run};
 
     #[test]
     fn every_level_is_found_by_its_name() {
@@ -177,5 +200,27 @@ mod tests {
         }
         assert_eq!(Level::from_name("sse9"), None);
         assert!(Level::supported().contains(&Level::Portable));
+    }
+
+    #[test]
+    fn work_is_done_with_the_instructions_of_its_level() {
+        struct Ask;
+        impl Work for Ask {
+            type Output = (bool, usize);
+
+            #[inline(always)]
+            fn run<A: Arch>(self) -> (bool, usize) {
+                (A::FMA, A::LANES)
+            }
+        }
+        for &level in Level::supported() {
+            let want = match level {
+                Level::Portable => (false, 4),
+                Level::Neon => (true, 4),
+                Level::Avx2 => (true, 8),
+                Level::Avx512 | Level::Avx512Bf16 => (true, 16),
+            };
+            assert_eq!(run(level, Ask), want, "{level:?}");
+        }
     }
 }
