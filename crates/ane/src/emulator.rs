@@ -15,12 +15,12 @@ mod layout;
 mod memory;
 mod model;
 mod plan;
-mod product;
+pub mod product;
 mod run;
 mod statistics;
 #[cfg(test)]
 mod tests;
-mod vector;
+pub mod vector;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
