@@ -111,7 +111,7 @@ impl Level {
 ///
 /// The body must not call anything that is not `#[inline(always)]`, or that part stays at the
 /// baseline instruction set. Type parameters may follow the name; inside the body, `A` is the
-/// [`Arch`](crate::arch::Arch) that it is compiled for.
+/// [`Arch`] that it is compiled for.
 macro_rules! row_kernel {
     ($(#[$meta:meta])* $vis:vis fn $name:ident $(<$($t:ident: $bound:ident),+>)? ($level:ident: Level $(, $arg:ident: $ty:ty)* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*

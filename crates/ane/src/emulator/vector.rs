@@ -1,7 +1,7 @@
 //! Every operation but products, on fp16 buffers: fast, and bit for bit what [`Arithmetic`] says.
 //!
 //! Inputs are views, outputs are dense and row-major. An operation walks its operands as one
-//! [`Nest`](nest::Nest) of axes, cut into pieces that threads share; within a piece, sixteen values
+//! nest of axes (`nest`), cut into pieces that threads share; within a piece, sixteen values
 //! at a time are read (`unit`), computed in f32 and rounded. Results depend neither on the number of
 //! threads nor on the instruction set.
 //!

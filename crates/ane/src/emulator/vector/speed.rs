@@ -68,6 +68,9 @@ fn measured(arithmetic: &Arithmetic, time: Duration) -> Vec<Speed> {
     };
     measure("copy [512, 1024] transposed", N / 2, &mut |out| copy(turned, &mut out[..N / 2]));
     measure("exp [1048576] by table", N, &mut |out| table.apply(flat, out));
+    measure("making a table of [65536]", 1 << 16, &mut |out| {
+        out[0] = Table::new(arithmetic, Function::Of(Unary::Exp, 0.0, 0.0)).at(f16::ONE);
+    });
     measure("add [1048576]", N, &mut |out| binary(arithmetic, Binary::Add, flat, flat, out));
     measure("mul [1024, 1024] with [1024]", N, &mut |out| {
         binary(arithmetic, Binary::Mul, wide, row, out);
@@ -86,6 +89,9 @@ fn measured(arithmetic: &Arithmetic, time: Duration) -> Vec<Speed> {
     });
     measure("concat of two [1024, 512] along the last", N, &mut |out| {
         concat(&[half, half], 1, false, out);
+    });
+    measure("concat of two [1024, 512] along the last, interleaved", N, &mut |out| {
+        concat(&[half, half], 1, true, out);
     });
     measure("greater [1048576]", N, &mut |out| {
         compare(arithmetic, Compare::Greater, flat, flat, out);
