@@ -29,7 +29,7 @@ const SHIFT: u32 = 9;
 /// A way to add `STEP` neighbouring products to a sum. Sums are f32 or i32 bits.
 pub(super) trait Rule<const STEP: usize> {
     /// What a lane holds meanwhile.
-    type Sum: Copy;
+    type Sum: Copy + Default;
 
     fn start(bits: u32) -> Self::Sum;
 

@@ -137,19 +137,34 @@ impl<R: Rule<STEP>, const STEP: usize> Tile<'_, R, STEP> {
         let (right, _) = self.stretch.right.as_chunks::<COLS>();
         let (rows, _) = self.sums.as_chunks_mut::<COLS>();
         let Some((rows, _)) = rows.split_first_chunk_mut::<ROWS>() else { return };
-        let mut sums = rows.map(|row| row.map(R::start));
+        // Loops where `map` would do: that is a function of its own, for another instruction set.
+        let mut sums = [[R::Sum::default(); COLS]; ROWS];
+        for i in 0..ROWS {
+            for j in 0..COLS {
+                sums[i][j] = R::start(rows[i][j]);
+            }
+        }
         let steps = left.as_chunks::<STEP>().0.iter().zip(least.as_chunks::<STEP>().0);
-        for ((x, least), w) in steps.zip(right.as_chunks::<STEP>().0) {
+        for ((left, least), right) in steps.zip(right.as_chunks::<STEP>().0) {
             for i in 0..ROWS {
-                let (x, least) = (x.map(|x| x[i]), least.map(|least| least[i]));
+                let (mut x, mut from) = ([0.0; STEP], [0.0; STEP]);
+                for s in 0..STEP {
+                    (x[s], from[s]) = (left[s][i], least[s][i]);
+                }
                 for j in 0..COLS {
-                    sums[i][j] = R::add::<A>(sums[i][j], x, least, w.map(|w| w[j]));
+                    let mut w = [0.0; STEP];
+                    for s in 0..STEP {
+                        w[s] = right[s][j];
+                    }
+                    sums[i][j] = R::add::<A>(sums[i][j], x, from, w);
                 }
             }
         }
         let count = left.len() / STEP;
-        for (row, sums) in rows.iter_mut().zip(sums) {
-            *row = sums.map(|sum| R::end(sum, count));
+        for i in 0..ROWS {
+            for j in 0..COLS {
+                rows[i][j] = R::end(sums[i][j], count);
+            }
         }
     }
 }
