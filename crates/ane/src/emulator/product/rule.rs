@@ -1,10 +1,10 @@
-//! How products enter sums, lane by lane, without a branch: what the innermost loop is made of.
+//! How products enter sums, a register of them at a time: what the innermost loop is made of.
 //!
 //! Every rule is the arithmetic of `Arithmetic::product` and `Accumulator` for sums that stay below
 //! the limit; who calls it sees to that. Left operands of fixed-point sums come prepared, see
 //! [`nudged`].
 
-use aneal_kernels::simd::Arch;
+use aneal_kernels::simd::Vector;
 
 use crate::arithmetic::LEAST_NORMAL;
 
@@ -26,45 +26,23 @@ const HIGH_ROUNDER: f32 = 6_442_450_944.0;
 /// log2 of `HIGH_ROUNDER / ROUNDER`.
 const SHIFT: u32 = 9;
 
-/// A way to add `STEP` neighbouring products to a sum. Sums are f32 or i32 bits.
+/// A way to add `STEP` neighbouring products to sums. Those are f32 or i32 bits.
 pub(super) trait Rule<const STEP: usize> {
-    /// What a lane holds meanwhile.
-    type Sum: Copy;
-
-    fn start(bits: u32) -> Self::Sum;
+    /// What every addition adds too much, as an integer.
+    const OFFSET: u32 = 0;
 
     /// `sum` and the products of `x` and `w`. A product is dropped where the size of its `w` is
     /// below `least`, if the rule drops any.
-    fn add<A: Arch>(
-        sum: Self::Sum,
-        x: [f32; STEP],
-        least: [f32; STEP],
-        w: [f32; STEP],
-    ) -> Self::Sum;
-
-    /// The sum's bits again, after `steps` additions.
-    fn end(sum: Self::Sum, steps: usize) -> u32;
+    fn add<V: Vector>(sum: V, x: [V; STEP], least: [V; STEP], w: [V; STEP]) -> V;
 }
 
 /// One f32 sum, products rounded with it: fast mode.
 pub(super) struct Plain;
 
 impl Rule<1> for Plain {
-    type Sum = f32;
-
     #[inline(always)]
-    fn start(bits: u32) -> f32 {
-        f32::from_bits(bits)
-    }
-
-    #[inline(always)]
-    fn add<A: Arch>(sum: f32, [x]: [f32; 1], _: [f32; 1], [w]: [f32; 1]) -> f32 {
-        mul_add::<A>(x, w, sum)
-    }
-
-    #[inline(always)]
-    fn end(sum: f32, _: usize) -> u32 {
-        sum.to_bits()
+    fn add<V: Vector>(sum: V, [x]: [V; 1], _: [V; 1], [w]: [V; 1]) -> V {
+        x.times_plus(w, sum)
     }
 }
 
@@ -88,27 +66,16 @@ impl Rule<1> for Plain {
 pub(super) struct Fixed<const LARGE: bool, const DROPS: bool>;
 
 impl<const LARGE: bool, const DROPS: bool> Rule<1> for Fixed<LARGE, DROPS> {
-    type Sum = u32;
+    const OFFSET: u32 = if LARGE { LARGE_OFFSET } else { ROUNDER.to_bits() };
 
     #[inline(always)]
-    fn start(bits: u32) -> u32 {
-        bits
-    }
-
-    #[inline(always)]
-    fn add<A: Arch>(sum: u32, [x]: [f32; 1], [least]: [f32; 1], [w]: [f32; 1]) -> u32 {
-        let w = if DROPS && w.abs() < least { 0.0 } else { w };
+    fn add<V: Vector>(sum: V, [x]: [V; 1], [least]: [V; 1], [w]: [V; 1]) -> V {
+        let w = if DROPS { size(w).if_less(least, V::splat(0.0), w) } else { w };
         if LARGE {
-            add_large(sum, x, w)
+            add_large(sum, x.times(w))
         } else {
-            sum.wrapping_add(mul_add::<A>(x, w, ROUNDER).to_bits())
+            sum.plus_bits(x.times_plus(w, V::splat(ROUNDER)))
         }
-    }
-
-    #[inline(always)]
-    fn end(sum: u32, steps: usize) -> u32 {
-        let offset = if LARGE { LARGE_OFFSET } else { ROUNDER.to_bits() };
-        sum.wrapping_sub(offset.wrapping_mul(steps as u32))
     }
 }
 
@@ -122,34 +89,21 @@ const LARGE_OFFSET: u32 = ROUNDER.to_bits().wrapping_add(HIGH_ROUNDER.to_bits() 
 /// rest, so that both fit into low bits. What is left has a size of at most 2^8, and the constant
 /// minus `high` is a multiple of 2^9 of at most 23 bits: both differences are exact.
 #[inline(always)]
-fn add_large(sum: u32, x: f32, w: f32) -> u32 {
-    let product = x * w;
-    let whole = f32::from_bits(product.to_bits() & !3);
-    let product = if product.abs() < ROUNDED { product } else { whole };
-    let high = product + HIGH_ROUNDER;
-    let low = product + ((HIGH_ROUNDER + ROUNDER) - high);
-    sum.wrapping_add(high.to_bits() << SHIFT).wrapping_add(low.to_bits())
+fn add_large<V: Vector>(sum: V, product: V) -> V {
+    let rounded = V::splat(ROUNDED);
+    let product = size(product).if_less(rounded, product, product.and_bits(!3));
+    let high = product.plus(V::splat(HIGH_ROUNDER));
+    let low = product.plus(V::splat(HIGH_ROUNDER + ROUNDER).minus(high));
+    sum.plus_bits(high.up::<SHIFT>()).plus_bits(low)
 }
 
 /// Products rounded to fp16, those below [`LEAST_NORMAL`] flushed, each added to an f32 (6.1).
 pub(super) struct Half<const AWAY: bool>;
 
 impl<const AWAY: bool> Rule<1> for Half<AWAY> {
-    type Sum = f32;
-
     #[inline(always)]
-    fn start(bits: u32) -> f32 {
-        f32::from_bits(bits)
-    }
-
-    #[inline(always)]
-    fn add<A: Arch>(sum: f32, [x]: [f32; 1], _: [f32; 1], [w]: [f32; 1]) -> f32 {
-        sum + half_product::<AWAY>(x, w)
-    }
-
-    #[inline(always)]
-    fn end(sum: f32, _: usize) -> u32 {
-        sum.to_bits()
+    fn add<V: Vector>(sum: V, [x]: [V; 1], _: [V; 1], [w]: [V; 1]) -> V {
+        sum.plus(half_product::<V, AWAY>(x, w))
     }
 }
 
@@ -161,21 +115,9 @@ impl<const AWAY: bool> Rule<1> for Half<AWAY> {
 pub(super) struct HalfFours<const AWAY: bool>;
 
 impl<const AWAY: bool> Rule<4> for HalfFours<AWAY> {
-    type Sum = f32;
-
     #[inline(always)]
-    fn start(bits: u32) -> f32 {
-        f32::from_bits(bits)
-    }
-
-    #[inline(always)]
-    fn add<A: Arch>(sum: f32, x: [f32; 4], _: [f32; 4], w: [f32; 4]) -> f32 {
-        sum + group::<AWAY>(x, w)
-    }
-
-    #[inline(always)]
-    fn end(sum: f32, _: usize) -> u32 {
-        sum.to_bits()
+    fn add<V: Vector>(sum: V, x: [V; 4], _: [V; 4], w: [V; 4]) -> V {
+        sum.plus(group::<V, AWAY>(x, w))
     }
 }
 
@@ -184,21 +126,11 @@ impl<const AWAY: bool> Rule<4> for HalfFours<AWAY> {
 pub(super) struct FixedHalf<const AWAY: bool>;
 
 impl<const AWAY: bool> Rule<1> for FixedHalf<AWAY> {
-    type Sum = u32;
+    const OFFSET: u32 = LARGE_OFFSET;
 
     #[inline(always)]
-    fn start(bits: u32) -> u32 {
-        bits
-    }
-
-    #[inline(always)]
-    fn add<A: Arch>(sum: u32, [x]: [f32; 1], _: [f32; 1], [w]: [f32; 1]) -> u32 {
-        add_large(sum, nudged(1.0), half_product::<AWAY>(x, w))
-    }
-
-    #[inline(always)]
-    fn end(sum: u32, steps: usize) -> u32 {
-        sum.wrapping_sub(LARGE_OFFSET.wrapping_mul(steps as u32))
+    fn add<V: Vector>(sum: V, [x]: [V; 1], _: [V; 1], [w]: [V; 1]) -> V {
+        add_large(sum, half_product::<V, AWAY>(x, w).times(V::splat(NUDGED_ONE)))
     }
 }
 
@@ -206,23 +138,16 @@ impl<const AWAY: bool> Rule<1> for FixedHalf<AWAY> {
 pub(super) struct FixedHalfFours<const AWAY: bool>;
 
 impl<const AWAY: bool> Rule<4> for FixedHalfFours<AWAY> {
-    type Sum = u32;
+    const OFFSET: u32 = LARGE_OFFSET;
 
     #[inline(always)]
-    fn start(bits: u32) -> u32 {
-        bits
-    }
-
-    #[inline(always)]
-    fn add<A: Arch>(sum: u32, x: [f32; 4], _: [f32; 4], w: [f32; 4]) -> u32 {
-        add_large(sum, nudged(1.0), group::<AWAY>(x, w))
-    }
-
-    #[inline(always)]
-    fn end(sum: u32, steps: usize) -> u32 {
-        sum.wrapping_sub(LARGE_OFFSET.wrapping_mul(steps as u32))
+    fn add<V: Vector>(sum: V, x: [V; 4], _: [V; 4], w: [V; 4]) -> V {
+        add_large(sum, group::<V, AWAY>(x, w).times(V::splat(NUDGED_ONE)))
     }
 }
+
+/// [`nudged`] 1.
+const NUDGED_ONE: f32 = STEPS * (1.0 + f32::EPSILON);
 
 /// A left operand for [`Fixed`]: in steps, and one f32 value further from zero.
 #[inline(always)]
@@ -231,31 +156,36 @@ pub(super) fn nudged(x: f32) -> f32 {
     if steps == 0.0 { 0.0 } else { f32::from_bits(steps.to_bits() + 1) }
 }
 
-/// `a b + c`: the fused one where that is an instruction, and else with two roundings.
 #[inline(always)]
-fn mul_add<A: Arch>(a: f32, b: f32, c: f32) -> f32 {
-    if A::FMA { a.mul_add(b, c) } else { a * b + c }
+fn size<V: Vector>(x: V) -> V {
+    x.and_bits(0x7FFF_FFFF)
 }
 
 #[inline(always)]
-fn half_product<const AWAY: bool>(x: f32, w: f32) -> f32 {
-    let product = x * w;
-    if product.abs() < LEAST_NORMAL { 0.0 } else { to_eleven_bits::<AWAY>(product) }
+fn half_product<V: Vector, const AWAY: bool>(x: V, w: V) -> V {
+    let product = x.times(w);
+    let rounded = to_eleven_bits::<V, AWAY>(product);
+    size(product).if_less(V::splat(LEAST_NORMAL), V::splat(0.0), rounded)
 }
 
 #[inline(always)]
-fn group<const AWAY: bool>(x: [f32; 4], w: [f32; 4]) -> f32 {
-    let first = half_product::<AWAY>(x[0], w[0]);
-    let second = to_eleven_bits::<AWAY>(first + half_product::<AWAY>(x[1], w[1]));
-    let third = to_eleven_bits::<AWAY>(second + half_product::<AWAY>(x[2], w[2]));
-    to_eleven_bits::<AWAY>(third + half_product::<AWAY>(x[3], w[3]))
+fn group<V: Vector, const AWAY: bool>(x: [V; 4], w: [V; 4]) -> V {
+    let mut sum = half_product::<V, AWAY>(x[0], w[0]);
+    for i in 1..4 {
+        sum = to_eleven_bits::<V, AWAY>(sum.plus(half_product::<V, AWAY>(x[i], w[i])));
+    }
+    sum
 }
 
 /// Rounds to the bits of a normal fp16 value. Multiples of 2^-24 below [`LEAST_NORMAL`], which sums
 /// may be, have no more bits anyway; values from 65,520 on do not occur below the limit.
 #[inline(always)]
-fn to_eleven_bits<const AWAY: bool>(x: f32) -> f32 {
-    let bits = x.to_bits();
-    let half = if AWAY { 0x1000 } else { 0x0FFF + (bits >> 13 & 1) };
-    f32::from_bits(bits.wrapping_add(half) & !0x1FFF)
+fn to_eleven_bits<V: Vector, const AWAY: bool>(x: V) -> V {
+    let half = |bits| V::splat(f32::from_bits(bits));
+    let moved = if AWAY {
+        x.plus_bits(half(0x1000))
+    } else {
+        x.plus_bits(half(0x0FFF)).plus_bits(x.down::<13>().and_bits(1))
+    };
+    moved.and_bits(!0x1FFF)
 }

@@ -5,10 +5,12 @@
 
 use std::marker::PhantomData;
 
-use aneal_kernels::simd::{self, Arch, Level, Work};
+use aneal_kernels::simd::{self, Arch, Level, Vector, Work};
 
 use super::rule::{Fixed, FixedHalf, FixedHalfFours, Half, HalfFours, Plain, Rule};
 
+/// Registers in a row of a tile.
+const VECTORS: usize = 2;
 /// Most columns of a tile.
 pub(super) const MAX_COLS: usize = 32;
 /// Most sums of a tile.
@@ -45,12 +47,9 @@ impl Size {
 
     #[inline(always)]
     fn on<A: Arch>() -> Self {
-        match (A::LANES, A::FMA) {
-            (16, _) => Self { rows: 8, cols: 32 },
-            (8, _) => Self { rows: 4, cols: 16 },
-            (_, true) => Self { rows: 8, cols: 8 },
-            (_, false) => Self { rows: 4, cols: 8 },
-        }
+        // Sixteen or 32 registers: half of them hold sums.
+        let rows = if A::LANES == 16 || A::FMA && A::LANES == 4 { 8 } else { 4 };
+        Self { rows, cols: VECTORS * A::LANES }
     }
 }
 
@@ -118,38 +117,53 @@ impl<R: Rule<STEP>, const STEP: usize> Work for Tile<'_, R, STEP> {
 
     #[inline(always)]
     fn run<A: Arch>(self) {
-        match Size::on::<A>() {
-            Size { rows: 8, cols: 32 } => self.sized::<A, 8, 32>(),
-            Size { rows: 4, cols: 16 } => self.sized::<A, 4, 16>(),
-            Size { rows: 8, cols: 8 } => self.sized::<A, 8, 8>(),
-            _ => self.sized::<A, 4, 8>(),
+        match Size::on::<A>().rows {
+            8 => self.sized::<A::Vector, 8>(),
+            _ => self.sized::<A::Vector, 4>(),
         }
     }
 }
 
 impl<R: Rule<STEP>, const STEP: usize> Tile<'_, R, STEP> {
     #[inline(always)]
-    fn sized<A: Arch, const ROWS: usize, const COLS: usize>(self) {
-        let steps = |panel: &'_ [f32]| panel.len();
-        debug_assert_eq!(steps(self.stretch.left) * COLS, steps(self.stretch.right) * ROWS);
-        let (left, _) = self.stretch.left.as_chunks::<ROWS>();
-        let (least, _) = self.stretch.least.as_chunks::<ROWS>();
-        let (right, _) = self.stretch.right.as_chunks::<COLS>();
-        let (rows, _) = self.sums.as_chunks_mut::<COLS>();
-        let Some((rows, _)) = rows.split_first_chunk_mut::<ROWS>() else { return };
-        let mut sums = rows.map(|row| row.map(R::start));
-        let steps = left.as_chunks::<STEP>().0.iter().zip(least.as_chunks::<STEP>().0);
-        for ((x, least), w) in steps.zip(right.as_chunks::<STEP>().0) {
-            for i in 0..ROWS {
-                let (x, least) = (x.map(|x| x[i]), least.map(|least| least[i]));
-                for j in 0..COLS {
-                    sums[i][j] = R::add::<A>(sums[i][j], x, least, w.map(|w| w[j]));
+    fn sized<V: Vector, const ROWS: usize>(self) {
+        let Stretch { left, least, right } = self.stretch;
+        let cols = VECTORS * V::LANES;
+        let out: &mut [f32] = bytemuck::cast_slice_mut(self.sums);
+        assert!(left.len() * cols == right.len() * ROWS && out.len() == ROWS * cols);
+        // Loops where `map` would do: that is a function of its own, for another instruction set.
+        let mut sums = [[V::splat(0.0); VECTORS]; ROWS];
+        for (sums, out) in sums.iter_mut().zip(out.chunks_exact(cols)) {
+            for (sum, out) in sums.iter_mut().zip(out.chunks_exact(V::LANES)) {
+                *sum = V::load(out);
+            }
+        }
+        let steps = left.chunks_exact(STEP * ROWS).zip(least.chunks_exact(STEP * ROWS));
+        for ((left, least), right) in steps.zip(right.chunks_exact(STEP * cols)) {
+            let mut w = [[V::splat(0.0); STEP]; VECTORS];
+            for s in 0..STEP {
+                for (j, w) in w.iter_mut().enumerate() {
+                    w[s] = V::load(&right[s * cols + j * V::LANES..][..V::LANES]);
+                }
+            }
+            for (i, sums) in sums.iter_mut().enumerate() {
+                let (mut x, mut from) = ([V::splat(0.0); STEP], [V::splat(0.0); STEP]);
+                for s in 0..STEP {
+                    x[s] = V::splat(left[s * ROWS + i]);
+                    from[s] = V::splat(least[s * ROWS + i]);
+                }
+                for (sum, w) in sums.iter_mut().zip(w) {
+                    *sum = R::add(*sum, x, from, w);
                 }
             }
         }
-        let count = left.len() / STEP;
-        for (row, sums) in rows.iter_mut().zip(sums) {
-            *row = sums.map(|sum| R::end(sum, count));
+        let count = (left.len() / (STEP * ROWS)) as u32;
+        let offset = R::OFFSET.wrapping_mul(count).wrapping_neg();
+        let offset = V::splat(f32::from_bits(offset));
+        for (sums, out) in sums.iter().zip(out.chunks_exact_mut(cols)) {
+            for (sum, out) in sums.iter().zip(out.chunks_exact_mut(V::LANES)) {
+                sum.plus_bits(offset).store(out);
+            }
         }
     }
 }
