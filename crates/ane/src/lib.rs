@@ -24,10 +24,13 @@
 pub mod arithmetic;
 pub mod clock;
 pub mod emulator;
+pub mod engine;
 mod error;
 pub mod profile;
+pub mod trial;
 
 pub use arithmetic::Arithmetic;
+pub use engine::{Engine, Kernel, Surface};
 pub use error::Error;
 pub use profile::Profile;
 

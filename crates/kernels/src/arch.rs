@@ -1,16 +1,26 @@
 //! What a row kernel may assume of the level that it is compiled for.
 
+use std::marker::PhantomData;
+
 use half::bf16;
 
 use crate::Element;
+use crate::vector::Vector;
+use crate::vector::plain::Plain;
+#[cfg(target_arch = "x86_64")]
+use crate::vector::x86::Zmm;
 
 /// What the instructions of a level allow inside a row kernel.
 ///
 /// The methods of an implementation are only called where its instructions are enabled, by
-/// [`row_kernel!`](crate::simd::row_kernel).
+/// `row_kernel!`; others get one from [`simd::run`](crate::simd::run).
 pub trait Arch {
     /// Whether a fused multiply-add is one instruction.
     const FMA: bool;
+    /// The widest register.
+    type Vector: Vector;
+    /// f32 values in it.
+    const LANES: usize = Self::Vector::LANES;
 
     /// Sixteen values to bf16, to nearest, ties to even.
     fn round(x: &[f32; 16]) -> [bf16; 16];
@@ -20,6 +30,7 @@ pub trait Arch {
 pub(crate) struct Baseline;
 
 impl Arch for Baseline {
+    type Vector = Plain;
     const FMA: bool = false;
 
     #[inline(always)]
@@ -28,10 +39,11 @@ impl Arch for Baseline {
     }
 }
 
-/// Fused multiply-add: AVX2 and AVX-512 levels, NEON.
-pub(crate) struct Fused;
+/// Fused multiply-add on some registers: AVX2 and AVX-512 levels, NEON.
+pub(crate) struct Fused<V>(PhantomData<V>);
 
-impl Arch for Fused {
+impl<V: Vector> Arch for Fused<V> {
+    type Vector = V;
     const FMA: bool = true;
 
     #[inline(always)]
@@ -46,6 +58,7 @@ pub(crate) struct FusedBf16;
 
 #[cfg(target_arch = "x86_64")]
 impl Arch for FusedBf16 {
+    type Vector = Zmm;
     const FMA: bool = true;
 
     #[inline(always)]

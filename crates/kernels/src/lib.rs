@@ -31,8 +31,10 @@ pub mod simd;
 pub mod swiglu;
 #[cfg(test)]
 mod testing;
+mod vector;
 
 pub use element::Element;
+pub use exp::exp_unfused;
 pub use half::bf16;
 pub use matmul::{Mat, MatMut, matmul};
 pub use matvec::matvec;

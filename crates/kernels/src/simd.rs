@@ -3,8 +3,12 @@
 //! Row kernels are written as plain loops and compiled once per [`Level`]; the compiler vectorises
 //! each copy for its instruction set. A kernel takes the level as its first argument, so that tests
 //! run every level of the machine. Matrix multiplies choose their micro-kernel by the same level.
+//! [`run`] does the same for [`Work`] of other crates.
 
 use std::sync::OnceLock;
+
+pub use crate::arch::Arch;
+pub use crate::vector::Vector;
 
 /// The environment variable that forbids levels above the one it names.
 pub const LEVEL_VARIABLE: &str = "ANEAL_SIMD";
@@ -108,14 +112,14 @@ impl Level {
 ///
 /// The body must not call anything that is not `#[inline(always)]`, or that part stays at the
 /// baseline instruction set. Type parameters may follow the name; inside the body, `A` is the
-/// [`Arch`](crate::arch::Arch) that it is compiled for.
+/// [`Arch`] that it is compiled for.
 macro_rules! row_kernel {
     ($(#[$meta:meta])* $vis:vis fn $name:ident $(<$($t:ident: $bound:ident),+>)? ($level:ident: Level $(, $arg:ident: $ty:ty)* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
         #[allow(clippy::too_many_arguments)]
         $vis fn $name $(<$($t: $bound),+>)? ($level: $crate::simd::Level $(, $arg: $ty)*) $(-> $ret)? {
             #[allow(unused_imports)]
-            use $crate::arch::{Arch, Baseline, Fused};
+            use $crate::arch::{Arch, Baseline};
             #[allow(unused_imports)]
             use $crate::simd::Level;
 
@@ -125,18 +129,19 @@ macro_rules! row_kernel {
 
             #[cfg(target_arch = "x86_64")]
             {
-                use $crate::arch::FusedBf16;
+                use $crate::arch::{Fused, FusedBf16};
+                use $crate::vector::x86::{Ymm, Zmm};
 
                 #[target_feature(enable = "avx2,fma")]
                 #[allow(clippy::too_many_arguments)]
                 fn avx2 $(<$($t: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? {
-                    body::<Fused $($(, $t)+)?>($($arg),*)
+                    body::<Fused<Ymm> $($(, $t)+)?>($($arg),*)
                 }
 
                 #[target_feature(enable = "avx2,fma,avx512f,avx512vl,avx512dq,avx512bw")]
                 #[allow(clippy::too_many_arguments)]
                 fn avx512 $(<$($t: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? {
-                    body::<Fused $($(, $t)+)?>($($arg),*)
+                    body::<Fused<Zmm> $($(, $t)+)?>($($arg),*)
                 }
 
                 #[target_feature(enable = "avx2,fma,avx512f,avx512vl,avx512dq,avx512bw,avx512bf16")]
@@ -158,7 +163,10 @@ macro_rules! row_kernel {
                 }
             }
             match $level {
-                Level::Neon => body::<Fused $($(, $t)+)?>($($arg),*),
+                #[cfg(target_arch = "aarch64")]
+                Level::Neon => {
+                    body::<$crate::arch::Fused<$crate::vector::neon::Neon> $($(, $t)+)?>($($arg),*)
+                }
                 _ => body::<Baseline $($(, $t)+)?>($($arg),*),
             }
         }
@@ -166,9 +174,29 @@ macro_rules! row_kernel {
 }
 pub(crate) use row_kernel;
 
+/// A piece of work to be compiled for every [`Level`].
+pub trait Work {
+    /// What it gives.
+    type Output;
+
+    /// Does it, as plain loops. This, and everything that it calls, must be `#[inline(always)]`, or
+    /// that part stays at the baseline instruction set.
+    fn run<A: Arch>(self) -> Self::Output;
+}
+
+row_kernel! {
+    /// Does `work` with the instructions of a level.
+    ///
+    /// # Panics
+    /// If this machine does not have that level.
+    pub fn run<W: Work>(level: Level, work: W) -> W::Output {
+        work.run::<A>()
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Level;
+    use super::{Arch, Level, Work, run};
 
     #[test]
     fn every_level_is_found_by_its_name() {
@@ -177,5 +205,27 @@ mod tests {
         }
         assert_eq!(Level::from_name("sse9"), None);
         assert!(Level::supported().contains(&Level::Portable));
+    }
+
+    #[test]
+    fn work_is_done_with_the_instructions_of_its_level() {
+        struct Ask;
+        impl Work for Ask {
+            type Output = (bool, usize);
+
+            #[inline(always)]
+            fn run<A: Arch>(self) -> (bool, usize) {
+                (A::FMA, A::LANES)
+            }
+        }
+        for &level in Level::supported() {
+            let want = match level {
+                Level::Portable => (false, 4),
+                Level::Neon => (true, 4),
+                Level::Avx2 => (true, 8),
+                Level::Avx512 | Level::Avx512Bf16 => (true, 16),
+            };
+            assert_eq!(run(level, Ask), want, "{level:?}");
+        }
     }
 }

@@ -148,7 +148,7 @@ pub fn evaluate(
     }
     let mut left = function.use_counts();
     for operation in &function.operations {
-        let results = step(function, operation, weights, &known, arithmetic)?;
+        let results = self::operation(function, operation, weights, &known, arithmetic)?;
         for (id, tensor) in operation.results.iter().zip(results) {
             known[id.index()] = Some(tensor);
         }
@@ -170,8 +170,13 @@ pub fn evaluate(
     outputs.collect()
 }
 
-/// The results of one operation.
-pub(crate) fn step(
+/// The results of one operation, in order; a constant of strings has none. `known` holds the values
+/// of the function computed so far, by [`ValueId::index`](crate::ValueId::index).
+///
+/// # Errors
+///
+/// As [`evaluate`].
+pub fn operation(
     function: &Function,
     operation: &Operation,
     weights: &Weights,

@@ -26,6 +26,7 @@
 
 #![forbid(unsafe_code)]
 
+mod action;
 mod assembly;
 pub mod blob;
 mod builder;
@@ -43,6 +44,7 @@ mod program;
 mod shape;
 pub mod text;
 
+pub use action::{Action, Range, action};
 pub use builder::{Builder, Conv, Input, MatMul, Pool, Slice, Value};
 pub use check::check;
 pub use dtype::DType;

@@ -2,7 +2,7 @@
 
 use super::rewrite::{Rewrite, Step};
 use crate::blob::Weights;
-use crate::eval::{Half, Tensor, step};
+use crate::eval::{self, Half, Tensor};
 use crate::program::{Function, Operand};
 use crate::{DType, Result};
 
@@ -41,7 +41,7 @@ pub fn fold_constants(function: &Function) -> Result<Function> {
         if returned || !small || !constant || unpacks || operation.arguments.is_empty() {
             return Ok(Step::Keep);
         }
-        let results = step(function, operation, &none, &known, &Half)?;
+        let results = eval::operation(function, operation, &none, &known, &Half)?;
         let mut values = Vec::with_capacity(results.len());
         for (id, tensor) in operation.results.iter().zip(results) {
             values.push(rewrite.builder.constant(tensor.to_literal()?)?);
