@@ -1,5 +1,5 @@
 //! Times the emulator's products in turns with a plain f32 product of the same shape, packing
-//! included, and prints medians.
+//! included, and prints medians, also of the ratios of each turn.
 //!
 //! `cargo run --release -p aneal-ane --example product_speed`
 
@@ -125,14 +125,18 @@ fn main() -> Result<(), aneal_ane::Error> {
                     times.iter_mut().zip(found).for_each(|(times, found)| times.push(found));
                 }
             }
+            let ratio = |i: usize| -> f64 {
+                median(times[0].iter().zip(&times[i]).map(|(plain, time)| plain / time).collect())
+            };
+            let ratios = [ratio(1), ratio(2)];
             let [plain, fast, exact] = times.map(median);
             println!(
                 "  {name:9} plain {:6.1}   fast {:6.1} ({:.2})   exact {:6.1} ({:.3})",
                 flops / plain / 1e9,
                 flops / fast / 1e9,
-                plain / fast,
+                ratios[0],
                 flops / exact / 1e9,
-                plain / exact,
+                ratios[1],
             );
         }
     }

@@ -57,6 +57,9 @@ pub trait Vector: Copy {
 
     /// `then` where `self < limit`, else `other`.
     fn if_less(self, limit: Self, then: Self, other: Self) -> Self;
+
+    /// 0 where `size < limit`, else `self`.
+    fn unless_less(self, size: Self, limit: Self) -> Self;
 }
 
 #[cfg(test)]
@@ -86,6 +89,7 @@ mod tests {
                 x.up::<9>(),
                 x.down::<13>(),
                 x.if_less(y, y, z),
+                z.unless_less(x, y),
             ];
             let lanes = |register: A::Vector| {
                 let mut out = vec![0.0; A::LANES];
@@ -116,7 +120,8 @@ mod tests {
                         6 => x.to_bits() & 0x7FFF_FFFC,
                         7 => x.to_bits() << 9,
                         8 => x.to_bits() >> 13,
-                        _ => if x < y { y } else { z }.to_bits(),
+                        9 => if x < y { y } else { z }.to_bits(),
+                        _ => if x < y { 0.0 } else { z }.to_bits(),
                     };
                     assert_eq!(*found, want, "method {method}, lane {i}, {level:?}");
                 }
@@ -128,18 +133,20 @@ mod tests {
     fn what_is_no_number_is_not_less() {
         struct Less;
         impl Work for Less {
-            type Output = f32;
+            type Output = [f32; 2];
 
             #[inline(always)]
-            fn run<A: Arch>(self) -> f32 {
+            fn run<A: Arch>(self) -> [f32; 2] {
                 let [one, nan] = [1.0, f32::NAN].map(A::Vector::splat);
-                let mut out = [0.0; 16];
-                one.if_less(nan, nan, one).store(&mut out);
-                out[0]
+                [one.if_less(nan, nan, one), one.unless_less(nan, one)].map(|found| {
+                    let mut out = [0.0; 16];
+                    found.store(&mut out);
+                    out[0]
+                })
             }
         }
         for &level in Level::supported() {
-            assert_eq!(run(level, Less), 1.0, "{level:?}");
+            assert_eq!(run(level, Less), [1.0; 2], "{level:?}");
         }
     }
 }

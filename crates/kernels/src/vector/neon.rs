@@ -96,4 +96,10 @@ impl Vector for Neon {
         // SAFETY: as above.
         unsafe { Self(vbslq_f32(vcltq_f32(self.0, limit.0), then.0, other.0)) }
     }
+
+    #[inline(always)]
+    fn unless_less(self, size: Self, limit: Self) -> Self {
+        // SAFETY: as above.
+        Self::of_bits(unsafe { vbicq_u32(self.bits(), vcltq_f32(size.0, limit.0)) })
+    }
 }

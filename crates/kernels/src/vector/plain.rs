@@ -83,4 +83,9 @@ impl Vector for Plain {
         let then = then.with_bits(mask, |a, m| a & m);
         then.with_bits(other.with_bits(mask, |a, m| a & !m), |a, b| a | b)
     }
+
+    #[inline(always)]
+    fn unless_less(self, size: Self, limit: Self) -> Self {
+        size.if_less(limit, Self([0.0; 4]), self)
+    }
 }

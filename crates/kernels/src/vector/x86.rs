@@ -99,6 +99,12 @@ impl Vector for Ymm {
             Self(_mm256_blendv_ps(other.0, then.0, less))
         }
     }
+
+    #[inline(always)]
+    fn unless_less(self, size: Self, limit: Self) -> Self {
+        // SAFETY: as above.
+        unsafe { Self(_mm256_andnot_ps(_mm256_cmp_ps::<_CMP_LT_OQ>(size.0, limit.0), self.0)) }
+    }
 }
 
 /// Sixteen f32 values; needs AVX-512 F.
@@ -194,6 +200,15 @@ impl Vector for Zmm {
         unsafe {
             let less = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(self.0, limit.0);
             Self(_mm512_mask_blend_ps(less, other.0, then.0))
+        }
+    }
+
+    #[inline(always)]
+    fn unless_less(self, size: Self, limit: Self) -> Self {
+        // SAFETY: as above.
+        unsafe {
+            let stays = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(size.0, limit.0);
+            Self(_mm512_maskz_mov_ps(stays, self.0))
         }
     }
 }

@@ -70,7 +70,7 @@ impl<const LARGE: bool, const DROPS: bool> Rule<1> for Fixed<LARGE, DROPS> {
 
     #[inline(always)]
     fn add<V: Vector>(sum: V, [x]: [V; 1], [least]: [V; 1], [w]: [V; 1]) -> V {
-        let w = if DROPS { size(w).if_less(least, V::splat(0.0), w) } else { w };
+        let w = if DROPS { w.unless_less(size(w), least) } else { w };
         if LARGE {
             add_large(sum, x.times(w))
         } else {
@@ -165,7 +165,7 @@ fn size<V: Vector>(x: V) -> V {
 fn half_product<V: Vector, const AWAY: bool>(x: V, w: V) -> V {
     let product = x.times(w);
     let rounded = to_eleven_bits::<V, AWAY>(product);
-    size(product).if_less(V::splat(LEAST_NORMAL), V::splat(0.0), rounded)
+    rounded.unless_less(size(product), V::splat(LEAST_NORMAL))
 }
 
 #[inline(always)]
