@@ -29,6 +29,7 @@ use self::rows::Rows;
 use super::layout::MatrixLayout;
 use crate::arithmetic::Arithmetic;
 
+mod decode;
 mod panels;
 mod plan;
 mod round;

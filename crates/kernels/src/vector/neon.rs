@@ -100,6 +100,6 @@ impl Vector for Neon {
     #[inline(always)]
     fn unless_less(self, size: Self, limit: Self) -> Self {
         // SAFETY: as above.
-        Self::of_bits(unsafe { vbicq_u32(self.bits(), vcltq_f32(size.0, limit.0)) })
+        Self::of_bits(unsafe { vbicq_u32(self.bits(), vcltq_u32(size.bits(), limit.bits())) })
     }
 }

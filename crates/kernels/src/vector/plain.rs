@@ -86,6 +86,7 @@ impl Vector for Plain {
 
     #[inline(always)]
     fn unless_less(self, size: Self, limit: Self) -> Self {
-        size.if_less(limit, Self([0.0; 4]), self)
+        let less = |a, b| if a < b { 0 } else { u32::MAX };
+        self.with_bits(size.with_bits(limit, less), |a, m| a & m)
     }
 }

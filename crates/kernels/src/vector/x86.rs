@@ -103,7 +103,9 @@ impl Vector for Ymm {
     #[inline(always)]
     fn unless_less(self, size: Self, limit: Self) -> Self {
         // SAFETY: as above.
-        unsafe { Self(_mm256_andnot_ps(_mm256_cmp_ps::<_CMP_LT_OQ>(size.0, limit.0), self.0)) }
+        let less = unsafe { _mm256_cmpgt_epi32(limit.bits(), size.bits()) };
+        // SAFETY: as above.
+        Self::of_bits(unsafe { _mm256_andnot_si256(less, self.bits()) })
     }
 }
 
@@ -207,7 +209,8 @@ impl Vector for Zmm {
     fn unless_less(self, size: Self, limit: Self) -> Self {
         // SAFETY: as above.
         unsafe {
-            let stays = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(size.0, limit.0);
+            // Twice as many a cycle as comparisons of f32 values.
+            let stays = _mm512_cmpge_epi32_mask(size.bits(), limit.bits());
             Self(_mm512_maskz_mov_ps(stays, self.0))
         }
     }

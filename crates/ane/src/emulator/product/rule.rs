@@ -4,6 +4,8 @@
 //! the limit; who calls it sees to that. Left operands of fixed-point sums come prepared, see
 //! [`nudged`].
 
+use std::cmp::Ordering;
+
 use aneal_kernels::simd::Vector;
 
 use crate::arithmetic::LEAST_NORMAL;
@@ -11,8 +13,12 @@ use crate::arithmetic::LEAST_NORMAL;
 /// Steps of the fixed-point accumulator in 1 (B.2(1)).
 pub(super) const STEPS: f32 = 65_536.0;
 
-/// Size of a product from which on [`Fixed`] must be `LARGE`: 2^22 steps.
-pub(super) const LARGE: f32 = 64.0;
+/// Whether [`Fixed`] must be `LARGE` for products of operands up to these sizes: 2^22 steps, which
+/// are 64, or no number.
+#[inline(always)]
+pub(super) fn is_large(left: f32, right: f32) -> bool {
+    !matches!((left * right).partial_cmp(&64.0), Some(Ordering::Less))
+}
 
 /// 2^22: below that, adding [`ROUNDER`] gives a value whose last bit is worth 1.
 const ROUNDED: f32 = 4_194_304.0;
@@ -30,6 +36,13 @@ const SHIFT: u32 = 9;
 pub(super) trait Rule<const STEP: usize> {
     /// What every addition adds too much, as an integer.
     const OFFSET: u32 = 0;
+
+    /// Whether a cheaper rule of the same kind would not do for operands, left and right, with
+    /// these peaks and edges, see `Decode`.
+    #[inline(always)]
+    fn is_needed(_peaks: [f32; 2], _edges: [f32; 2]) -> bool {
+        false
+    }
 
     /// `sum` and the products of `x` and `w`. A product is dropped where the size of its `w` is
     /// below `least`, if the rule drops any.
@@ -67,6 +80,11 @@ pub(super) struct Fixed<const LARGE: bool, const DROPS: bool>;
 
 impl<const LARGE: bool, const DROPS: bool> Rule<1> for Fixed<LARGE, DROPS> {
     const OFFSET: u32 = if LARGE { LARGE_OFFSET } else { ROUNDER.to_bits() };
+
+    #[inline(always)]
+    fn is_needed(peaks: [f32; 2], edges: [f32; 2]) -> bool {
+        LARGE && is_large(peaks[0], peaks[1]) || DROPS && edges[0] > edges[1]
+    }
 
     #[inline(always)]
     fn add<V: Vector>(sum: V, [x]: [V; 1], [least]: [V; 1], [w]: [V; 1]) -> V {
