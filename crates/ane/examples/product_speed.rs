@@ -1,5 +1,6 @@
 //! Times the emulator's products in turns with a plain f32 product of the same shape, packing
-//! included, and prints medians, also of the ratios of each turn.
+//! included, and prints medians, also of the ratios of each turn, and how far fast results are from
+//! exact ones.
 //!
 //! `cargo run --release -p aneal-ane --example product_speed`
 
@@ -106,6 +107,13 @@ impl Pair {
     }
 }
 
+/// Root mean squares of `found - want` and of `want`, as a ratio.
+fn error(found: &[f16], want: &[f16]) -> f64 {
+    let values = || want.iter().map(|x| x.to_f64());
+    let off: f64 = found.iter().zip(values()).map(|(x, want)| (x.to_f64() - want).powi(2)).sum();
+    (off / values().map(|x| x * x).sum::<f64>()).sqrt()
+}
+
 fn main() -> Result<(), aneal_ane::Error> {
     let mut seed = 1;
     println!(
@@ -141,13 +149,17 @@ fn main() -> Result<(), aneal_ane::Error> {
             };
             let ratios = [ratio(1), ratio(2)];
             let [plain, fast, exact] = times.map(median);
+            pairs[0].emulated(&arithmetic, Mode::Fast, dims, false);
+            let found = pairs[0].out.clone();
+            pairs[0].emulated(&arithmetic, Mode::Exact, dims, false);
             println!(
-                "  {name:9} plain {:6.1}   fast {:6.1} ({:.2})   exact {:6.1} ({:.3})",
+                "  {name:9} plain {:6.1}   fast {:6.1} ({:.2})   exact {:6.1} ({:.3})   off by {:.1e}",
                 flops / plain / 1e9,
                 flops / fast / 1e9,
                 ratios[0],
                 flops / exact / 1e9,
                 ratios[1],
+                error(&found, &pairs[0].out),
             );
         }
     }

@@ -120,6 +120,7 @@ impl Packed {
         let lengths = Lengths { width, inner, least };
         let (panels, len) = (layout.cols.div_ceil(width), lengths.all());
         (self.lengths, self.scale) = (lengths, decoding.scale());
+        self.extents.clear();
         self.extents.resize(panels, Extent::default());
         if self.data.len() < panels * len + LINE {
             self.data.resize(panels * len + LINE, 0.0);

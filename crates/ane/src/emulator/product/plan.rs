@@ -121,6 +121,12 @@ impl<'a> Plan<'a> {
         })
     }
 
+    /// Whether there are exact loops for the profile.
+    #[cfg(test)]
+    pub(super) fn has_loop(&self) -> bool {
+        self.exact.is_some()
+    }
+
     /// Whether vanishing products may be missed where they are not dropped: the bound on what they
     /// sum to (their number times their largest size) exceeds [`MISSED`] of the size that sums of
     /// independent terms would have, |x| |w| / sqrt(K).

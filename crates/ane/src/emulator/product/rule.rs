@@ -207,3 +207,68 @@ fn to_eleven_bits<V: Vector, const AWAY: bool>(x: V) -> V {
     };
     moved.and_bits(!0x1FFF)
 }
+
+#[cfg(test)]
+mod tests {
+    use aneal_kernels::simd::{self, Arch, Level, Work};
+
+    use super::*;
+
+    /// Rounds all products m n g steps that [`Fixed`] is for; m and n are all values of 11 bits.
+    struct All<const LARGE: bool> {
+        log_g: i32,
+    }
+
+    impl<const LARGE: bool> Work for All<LARGE> {
+        /// What was rounded wrongly: m, n, found.
+        type Output = Vec<(i64, i64, i32)>;
+
+        #[inline(always)]
+        fn run<A: Arch>(self) -> Self::Output {
+            let mut wrong = Vec::new();
+            let lanes = A::LANES;
+            let signed = |n: i64| if n % 2 == 0 { n } else { -n };
+            let scale = ((self.log_g - 16) as f32).exp2();
+            let right: Vec<f32> = (1024..2048).map(|n| signed(n) as f32).collect();
+            let mut found = [0.0; 16];
+            for m in 1024..2048 {
+                let x = A::Vector::splat(nudged(m as f32 * scale));
+                for (block, w) in right.chunks_exact(lanes).enumerate() {
+                    let zero = A::Vector::splat(0.0);
+                    let w = A::Vector::load(w);
+                    Fixed::<LARGE, false>::add(zero, [x], [zero], [w]).store(&mut found);
+                    for (lane, found) in found[..lanes].iter().enumerate() {
+                        let n = (1024 + block * lanes + lane) as i64;
+                        let offset = Fixed::<LARGE, false>::OFFSET;
+                        let found = found.to_bits().wrapping_sub(offset) as i32;
+                        // Twice the product, one more, and halved: half away from zero.
+                        let size = m * n;
+                        let size = match self.log_g {
+                            0.. => size << self.log_g,
+                            _ => ((size >> (-self.log_g - 1)) + 1) >> 1,
+                        };
+                        let fits = if LARGE { size < 1 << 31 } else { size < 1 << 22 };
+                        if fits && i64::from(found) != size * signed(n).signum() {
+                            wrong.push((m, n, found));
+                        }
+                    }
+                }
+            }
+            wrong
+        }
+    }
+
+    #[test]
+    fn every_product_is_rounded_half_away_from_zero() {
+        for &level in Level::supported() {
+            for log_g in -24..=10 {
+                let wrong = simd::run(level, All::<true> { log_g });
+                assert!(wrong.is_empty(), "{level:?}, large, 2^{log_g}: {:?}", wrong[0]);
+            }
+            for log_g in -24..=2 {
+                let wrong = simd::run(level, All::<false> { log_g });
+                assert!(wrong.is_empty(), "{level:?}, 2^{log_g}: {:?}", wrong[0]);
+            }
+        }
+    }
+}
