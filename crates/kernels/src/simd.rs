@@ -112,7 +112,7 @@ impl Level {
 ///
 /// The body must not call anything that is not `#[inline(always)]`, or that part stays at the
 /// baseline instruction set. Type parameters may follow the name; inside the body, `A` is the
-/// [`Arch`](crate::arch::Arch) that it is compiled for.
+/// [`Arch`] that it is compiled for.
 macro_rules! row_kernel {
     ($(#[$meta:meta])* $vis:vis fn $name:ident $(<$($t:ident: $bound:ident),+>)? ($level:ident: Level $(, $arg:ident: $ty:ty)* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
@@ -179,7 +179,7 @@ pub trait Work {
     /// What it gives.
     type Output;
 
-    /// Does it, as plain loops. This, and everything that it calls, must be `#[inline(always)]`, or
+    /// Does it, in plain loops or registers of `A::Vector`. This, and everything that it calls, must be `#[inline(always)]`, or
     /// that part stays at the baseline instruction set.
     fn run<A: Arch>(self) -> Self::Output;
 }

@@ -6,7 +6,7 @@ use super::Vector;
 
 /// Four f32 values; every aarch64 CPU has the instructions.
 #[derive(Clone, Copy)]
-pub struct Neon(float32x4_t);
+pub(crate) struct Neon(float32x4_t);
 
 impl Neon {
     #[inline(always)]

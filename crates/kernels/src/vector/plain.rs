@@ -4,7 +4,7 @@ use super::Vector;
 
 /// Four f32 values.
 #[derive(Clone, Copy)]
-pub struct Plain([f32; 4]);
+pub(crate) struct Plain([f32; 4]);
 
 impl Plain {
     #[inline(always)]

@@ -6,7 +6,7 @@ use super::Vector;
 
 /// Eight f32 values; needs AVX2 and FMA.
 #[derive(Clone, Copy)]
-pub struct Ymm(__m256);
+pub(crate) struct Ymm(__m256);
 
 impl Ymm {
     #[inline(always)]
@@ -111,7 +111,7 @@ impl Vector for Ymm {
 
 /// Sixteen f32 values; needs AVX-512 F.
 #[derive(Clone, Copy)]
-pub struct Zmm(__m512);
+pub(crate) struct Zmm(__m512);
 
 impl Zmm {
     #[inline(always)]

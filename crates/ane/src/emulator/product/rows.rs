@@ -10,6 +10,7 @@ use half::f16;
 use super::panels::{Packed, Panel};
 use super::plan::{Choice, Plan};
 use super::round::{self, Sums};
+use super::rule::STEPS;
 use super::tile::{self, MAX_COLS, MAX_SUMS};
 use super::{Bias, Operand};
 use crate::arithmetic::Accumulator;
@@ -108,7 +109,7 @@ impl Rows<'_> {
                 for (j, (sum, col)) in sums.iter().zip(cols).enumerate() {
                     let start = match choice.sums {
                         Sums::F32 { scale } => f32::from_bits(*sum).abs() / scale,
-                        Sums::Steps => (*sum as i32 as f32).abs() / super::rule::STEPS,
+                        Sums::Steps => (*sum as i32 as f32).abs() / STEPS,
                     };
                     let fits = plan.bound(start, row * col, terms) < plan.limit;
                     *marks |= u32::from(!fits) << j;
@@ -154,7 +155,7 @@ impl Rows<'_> {
     fn start(&self, place: Place, kind: Sums, sums: &mut [u32]) {
         let bits = |bias: &f32| match kind {
             Sums::F32 { scale } => (bias * scale).to_bits(),
-            Sums::Steps => (bias * super::rule::STEPS) as i32 as u32,
+            Sums::Steps => (bias * STEPS) as i32 as u32,
         };
         let (held, width) = (self.held(place), self.plan.size.cols);
         for (i, sums) in sums.chunks_mut(width).enumerate().take(place.rows) {

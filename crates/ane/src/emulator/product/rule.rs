@@ -74,8 +74,8 @@ impl Rule<1> for Plain {
 ///   that only if it is even: then the nearest even integer is p again.
 ///
 /// So it is the same with fused multiply-add and without. Adding [`ROUNDER`] rounds, and leaves the
-/// integer in the low bits, which is all that a wrapping sum needs: `end` takes away what the
-/// constant adds. See [`add_large`] for products of 2^22 steps and more.
+/// integer in the low bits, which is all that a wrapping sum needs: what constants add is
+/// [`Rule::OFFSET`]. See [`add_large`] for products of 2^22 steps and more.
 pub(super) struct Fixed<const LARGE: bool, const DROPS: bool>;
 
 impl<const LARGE: bool, const DROPS: bool> Rule<1> for Fixed<LARGE, DROPS> {

@@ -1,4 +1,4 @@
-//! The innermost loop: a tile of sums in registers, over a lines of the inner dimension.
+//! The innermost loop: a tile of sums in registers, over a part of the inner dimension.
 //!
 //! Written once over [`Rule`]s and compiled for every instruction set. Tiles are sized to the
 //! register file, as those of `aneal_kernels::matmul` are.
