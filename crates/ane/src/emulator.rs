@@ -8,6 +8,7 @@
 //! evaluator with the same arithmetic ([`device`]), which is the oracle of those that have.
 
 mod compile;
+mod defect;
 mod device;
 mod fault;
 mod kernel;
@@ -63,6 +64,8 @@ struct State {
     statistics: Statistics,
     /// After a call that never answered (C41).
     wedged: bool,
+    /// After a program that nothing runs behind (C42).
+    poisoned: bool,
 }
 
 impl Emulator {
