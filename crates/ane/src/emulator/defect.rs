@@ -46,8 +46,8 @@ pub(super) enum Defect {
 pub(super) enum Misreading {
     /// Zeros.
     Zeros,
-    /// A function of the operand.
-    Of(Unary),
+    /// A function of the operand that is rightly another's.
+    Of(Unary, &'static str),
 }
 
 /// A finding, and what it was found in.
@@ -106,8 +106,8 @@ fn misbound(case: &Case<'_>) -> Vec<Defect> {
     vec![partner.map_or(Defect::Misfit, |at| Defect::Exchanged(at, before.len()))]
 }
 
-/// "B/sqrt(A) style error" where A / sqrt(B) is asked for: the root is taken of the other operand
-/// (INF). What is read as B is the square of the root that there is.
+/// "B/sqrt(A) style error", we take it where A / sqrt(B) is asked for: operands change places, and the
+/// root is taken of the wrong one (INF). What is read as B is the square of the root that there is.
 fn exchanged_root(case: &Case<'_>) -> Vec<Defect> {
     let Some(operation) = case.function.origin(case.value) else { return Vec::new() };
     let broadcast_root = |name: &str| {
@@ -120,8 +120,8 @@ fn exchanged_root(case: &Case<'_>) -> Vec<Defect> {
     };
     let (root, other) = if broadcast_root("x") { ("x", "y") } else { ("y", "x") };
     vec![
-        Defect::Operand(case.value, root, Misreading::Of(Unary::Square)),
-        Defect::Operand(case.value, other, Misreading::Of(Unary::Sqrt)),
+        Defect::Operand(case.value, other, Misreading::Of(Unary::Square, root)),
+        Defect::Operand(case.value, root, Misreading::Of(Unary::Sqrt, other)),
     ]
 }
 

@@ -54,25 +54,32 @@ impl Planner<'_> {
     /// Puts what the device reads in the places of an operation's operands. What lies there by right
     /// is returned, to be put back.
     pub(super) fn misread(&mut self, operation: &Operation) -> Vec<(ValueId, Place)> {
-        let mut right = Vec::new();
+        let (mut right, mut wrong) = (Vec::new(), Vec::new());
         for (parameter, how) in self.defects.misread(operation) {
-            let Some(Argument::One(Operand::Value(id))) = operation.argument(parameter) else {
-                continue;
-            };
-            let Some(&from) = self.places.get(id) else { continue };
-            let place = match how {
-                Misreading::Zeros => self.spoiled(Spoil::Zeros, from),
-                Misreading::Of(f) => {
+            let Some((id, place)) = self.named(operation, parameter) else { continue };
+            let read = match how {
+                Misreading::Zeros => self.spoiled(Spoil::Zeros, place),
+                Misreading::Of(f, other) => {
+                    let Some((_, from)) = self.named(operation, other) else { continue };
                     let table = Table::shared(self.arithmetic, Elementwise::Of(f, 0.0, 0.0));
                     let to = self.pool.take(from.layout.elements());
                     self.steps.push(Step::Table { table, from, to });
                     copied(from, to)
                 }
             };
-            right.push((*id, from));
-            self.places.insert(*id, place);
+            right.push((id, place));
+            wrong.push((id, read));
         }
+        self.places.extend(wrong);
         right
+    }
+
+    /// A value of fp16 that is an operand, and where it lies.
+    fn named(&self, operation: &Operation, parameter: &str) -> Option<(ValueId, Place)> {
+        match operation.argument(parameter)? {
+            Argument::One(Operand::Value(id)) => Some((*id, *self.places.get(id)?)),
+            _ => None,
+        }
     }
 
     /// A spoiled copy.
