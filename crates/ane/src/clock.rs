@@ -33,8 +33,8 @@ mod timeline;
 mod work;
 
 pub use costs::{
-    CompileCosts, Costs, DispatchCosts, DualEngine, EngineCosts, HostCosts, LongWait, MemoryCosts,
-    PowerCosts,
+    Comparison, CompileCosts, Costs, DispatchCosts, DualEngine, EngineCosts, HostCosts, LongWait,
+    MemoryCosts, PowerCosts,
 };
 pub use dispatch::{Price, State};
 pub use error::Error;

@@ -31,6 +31,7 @@ pub mod emulator;
 pub mod engine;
 mod error;
 pub mod profile;
+pub mod trial;
 
 pub use arithmetic::Arithmetic;
 pub use engine::{Engine, Kernel, Surface};

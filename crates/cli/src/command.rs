@@ -6,4 +6,5 @@ pub(crate) mod eval;
 pub(crate) mod generate;
 pub(crate) mod mil;
 pub(crate) mod pack;
+pub(crate) mod plan;
 pub(crate) mod train;

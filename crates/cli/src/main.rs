@@ -46,6 +46,8 @@ enum Command {
     Data(command::data::Args),
     /// Measure the speed of this machine: arithmetic, products, steps, updates, evaluation
     Bench(command::bench::Args),
+    /// Predict a training step on the Neural Engine: programs, time, energy
+    Plan(command::plan::Args),
     /// Check, print and convert programs of the Neural Engine's language
     Mil(command::mil::Args),
 }
@@ -81,6 +83,7 @@ fn run(cli: Cli) -> anyhow::Result<Done> {
         Command::Generate(args) => command::generate::run(&args, json),
         Command::Data(args) => command::data::run(&args, json),
         Command::Bench(args) => command::bench::run(&args, json),
+        Command::Plan(args) => command::plan::run(&args, json),
         Command::Mil(args) => command::mil::run(&args, json),
     })
 }
@@ -95,6 +98,15 @@ fn is_usage(error: &anyhow::Error) -> bool {
                 aneal_model::Error::Config { .. }
                     | aneal_model::Error::UnknownPreset { .. }
                     | aneal_model::Error::Sampling { .. }
+                    | aneal_model::Error::SequenceTooLong { .. }
+                    | aneal_model::Error::UnknownPlan { .. }
+                    | aneal_model::Error::Plan { .. }
+            )
+        })
+        || error.downcast_ref::<aneal_ane::Error>().is_some_and(|error| {
+            matches!(
+                error,
+                aneal_ane::Error::UnknownProfile { .. } | aneal_ane::Error::Profile { .. }
             )
         })
 }

@@ -1,8 +1,14 @@
 //! What a row kernel may assume of the level that it is compiled for.
 
+use std::marker::PhantomData;
+
 use half::bf16;
 
 use crate::Element;
+use crate::vector::Vector;
+use crate::vector::plain::Plain;
+#[cfg(target_arch = "x86_64")]
+use crate::vector::x86::Zmm;
 
 /// What the instructions of a level allow inside a row kernel.
 ///
@@ -11,8 +17,10 @@ use crate::Element;
 pub trait Arch {
     /// Whether a fused multiply-add is one instruction.
     const FMA: bool;
-    /// f32 values in the widest register.
-    const LANES: usize;
+    /// The widest register.
+    type Vector: Vector;
+    /// f32 values in it.
+    const LANES: usize = Self::Vector::LANES;
 
     /// Sixteen values to bf16, to nearest, ties to even.
     fn round(x: &[f32; 16]) -> [bf16; 16];
@@ -22,8 +30,8 @@ pub trait Arch {
 pub(crate) struct Baseline;
 
 impl Arch for Baseline {
+    type Vector = Plain;
     const FMA: bool = false;
-    const LANES: usize = 4;
 
     #[inline(always)]
     fn round(x: &[f32; 16]) -> [bf16; 16] {
@@ -31,12 +39,12 @@ impl Arch for Baseline {
     }
 }
 
-/// Fused multiply-add on registers of so many values: AVX2 and AVX-512 levels, NEON.
-pub(crate) struct Fused<const LANES: usize>;
+/// Fused multiply-add on some registers: AVX2 and AVX-512 levels, NEON.
+pub(crate) struct Fused<V>(PhantomData<V>);
 
-impl<const LANES: usize> Arch for Fused<LANES> {
+impl<V: Vector> Arch for Fused<V> {
+    type Vector = V;
     const FMA: bool = true;
-    const LANES: usize = LANES;
 
     #[inline(always)]
     fn round(x: &[f32; 16]) -> [bf16; 16] {
@@ -50,8 +58,8 @@ pub(crate) struct FusedBf16;
 
 #[cfg(target_arch = "x86_64")]
 impl Arch for FusedBf16 {
+    type Vector = Zmm;
     const FMA: bool = true;
-    const LANES: usize = 16;
 
     #[inline(always)]
     fn round(x: &[f32; 16]) -> [bf16; 16] {

@@ -31,6 +31,7 @@ pub mod simd;
 pub mod swiglu;
 #[cfg(test)]
 mod testing;
+mod vector;
 
 pub use element::Element;
 pub use exp::exp_unfused;

@@ -8,6 +8,7 @@
 use std::sync::OnceLock;
 
 pub use crate::arch::Arch;
+pub use crate::vector::Vector;
 
 /// The environment variable that forbids levels above the one it names.
 pub const LEVEL_VARIABLE: &str = "ANEAL_SIMD";
@@ -111,14 +112,14 @@ impl Level {
 ///
 /// The body must not call anything that is not `#[inline(always)]`, or that part stays at the
 /// baseline instruction set. Type parameters may follow the name; inside the body, `A` is the
-/// [`Arch`](crate::arch::Arch) that it is compiled for.
+/// [`Arch`] that it is compiled for.
 macro_rules! row_kernel {
     ($(#[$meta:meta])* $vis:vis fn $name:ident $(<$($t:ident: $bound:ident),+>)? ($level:ident: Level $(, $arg:ident: $ty:ty)* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
         #[allow(clippy::too_many_arguments)]
         $vis fn $name $(<$($t: $bound),+>)? ($level: $crate::simd::Level $(, $arg: $ty)*) $(-> $ret)? {
             #[allow(unused_imports)]
-            use $crate::arch::{Arch, Baseline, Fused};
+            use $crate::arch::{Arch, Baseline};
             #[allow(unused_imports)]
             use $crate::simd::Level;
 
@@ -128,18 +129,19 @@ macro_rules! row_kernel {
 
             #[cfg(target_arch = "x86_64")]
             {
-                use $crate::arch::FusedBf16;
+                use $crate::arch::{Fused, FusedBf16};
+                use $crate::vector::x86::{Ymm, Zmm};
 
                 #[target_feature(enable = "avx2,fma")]
                 #[allow(clippy::too_many_arguments)]
                 fn avx2 $(<$($t: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? {
-                    body::<Fused<8> $($(, $t)+)?>($($arg),*)
+                    body::<Fused<Ymm> $($(, $t)+)?>($($arg),*)
                 }
 
                 #[target_feature(enable = "avx2,fma,avx512f,avx512vl,avx512dq,avx512bw")]
                 #[allow(clippy::too_many_arguments)]
                 fn avx512 $(<$($t: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? {
-                    body::<Fused<16> $($(, $t)+)?>($($arg),*)
+                    body::<Fused<Zmm> $($(, $t)+)?>($($arg),*)
                 }
 
                 #[target_feature(enable = "avx2,fma,avx512f,avx512vl,avx512dq,avx512bw,avx512bf16")]
@@ -161,7 +163,10 @@ macro_rules! row_kernel {
                 }
             }
             match $level {
-                Level::Neon => body::<Fused<4> $($(, $t)+)?>($($arg),*),
+                #[cfg(target_arch = "aarch64")]
+                Level::Neon => {
+                    body::<$crate::arch::Fused<$crate::vector::neon::Neon> $($(, $t)+)?>($($arg),*)
+                }
                 _ => body::<Baseline $($(, $t)+)?>($($arg),*),
             }
         }

@@ -64,4 +64,23 @@ pub enum Error {
         /// The rule it breaks.
         expected: &'static str,
     },
+    /// A name that is no plan.
+    #[error("no plan is called {name:?}; there are {known}")]
+    UnknownPlan {
+        /// What was asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// A plan that cannot be made.
+    #[error("plan {plan}: {reason}")]
+    Plan {
+        /// Its name.
+        plan: String,
+        /// What was found, what was expected, what to do.
+        reason: String,
+    },
+    /// A program that cannot be written.
+    #[error("a program of the engine cannot be written: {0}")]
+    Mil(#[from] aneal_mil::Error),
 }

@@ -15,6 +15,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod ane;
 mod arena;
 mod backend;
 mod batch;

@@ -12,6 +12,8 @@ pub enum Stream {
     Data,
     /// Sampled text.
     Sample,
+    /// Inputs of a program that is tried out.
+    Trial,
 }
 
 /// One stream of one seed.

@@ -1,5 +1,7 @@
 //! What things cost on a device: the `[costs]` table of a TOML file, and the ones known.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::{Error, Governor};
@@ -35,6 +37,22 @@ pub struct Costs {
     pub compile: CompileCosts,
     /// Watts.
     pub power: PowerCosts,
+    /// How far this clock is from what was published of the device, by what was measured; empty where
+    /// nothing published says enough. `tests/published` computes it.
+    #[serde(default)]
+    pub compared: BTreeMap<String, Comparison>,
+}
+
+/// The clock beside published measurements of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Comparison {
+    /// How many.
+    pub rows: usize,
+    /// Mean size of the errors, per cent of what was published.
+    pub mean_absolute_percent: f64,
+    /// Mean error; positive where the clock predicts more.
+    pub mean_percent: f64,
 }
 
 /// Costs of a dispatch that do not depend on what it computes.

@@ -5,16 +5,17 @@ use std::collections::HashMap;
 use aneal_mil::eval::{self, Tensor};
 use aneal_mil::{DType, Operation, ValueId};
 use half::f16;
+use rayon::prelude::*;
 
 use super::defect::Spoil;
 use super::device::Device;
-use super::layout::View;
+use super::layout::{MatrixLayout, View};
 use super::memory::Read;
-use super::plan::{Groups, Holder, Output, Place, Plan, Step};
-use super::product::{self, Mode};
+use super::plan::{self, Groups, Holder, Output, Place, Plan, Step};
+use super::product::{self, Bias, Mode, Operand};
 use super::vector;
 use crate::engine::RowLayout;
-use crate::{Error, Result};
+use crate::{Arithmetic, Error, Result};
 
 /// The surface of an input, locked, and how its elements lie.
 pub(super) struct Input<'a> {
@@ -174,29 +175,13 @@ impl Plan {
                 how.apply(from.layout.dims(), out);
             }
             Step::Product { x, y, groups, bias, .. } => {
-                let Groups { x: x_matrix, y: y_matrix, starts } = groups;
-                let elements = starts.len() * x_matrix.rows * y_matrix.cols;
-                let bias = match bias {
-                    None => product::Bias::None,
-                    Some(bias) => {
-                        let values = sources.data(bias.place.holder);
-                        let values =
-                            &values[bias.place.layout.offset..][..bias.place.layout.elements()];
-                        match bias.rows {
-                            true => product::Bias::PerRow(values),
-                            false => product::Bias::PerColumn(values),
-                        }
-                    }
-                };
-                product::products(
-                    arithmetic,
-                    mode,
-                    product::Operand { data: sources.data(x.holder), layout: *x_matrix },
-                    product::Operand { data: sources.data(y.holder), layout: *y_matrix },
-                    starts,
-                    bias,
-                    &mut out[..elements],
-                );
+                let bias = bias.as_ref().map(|bias| {
+                    let layout = &bias.place.layout;
+                    let values = &sources.data(bias.place.holder)[layout.offset..];
+                    (&values[..layout.elements()], bias.rows)
+                });
+                let (x, y) = (sources.data(x.holder), sources.data(y.holder));
+                products(arithmetic, mode, [x, y], groups, bias, &mut out);
             }
             Step::SpoilTensor { .. } | Step::Reference { .. } => {}
         }
@@ -208,8 +193,8 @@ impl Plan {
     fn reference(
         &self,
         operation: &Operation,
-        operands: &[super::plan::Operand],
-        results: &[super::plan::Target],
+        operands: &[plan::Operand],
+        results: &[plan::Target],
         inputs: &[&[f16]],
         buffers: &mut Buffers,
     ) -> Result<()> {
@@ -243,6 +228,43 @@ impl Plan {
             }
         }
         Ok(())
+    }
+}
+
+/// The products of all groups, each behind the one before. `bias` is `[M]` for each group in turn, or
+/// `[N]`.
+fn products(
+    arithmetic: &Arithmetic,
+    mode: Mode,
+    [x, y]: [&[f16]; 2],
+    groups: &Groups,
+    bias: Option<(&[f16], bool)>,
+    out: &mut [f16],
+) {
+    let (rows, cols) = (groups.x.rows, groups.y.cols);
+    let operands = |(x_start, y_start): (usize, usize)| {
+        let layout = MatrixLayout { offset: x_start, ..groups.x };
+        let x = Operand { data: x, layout };
+        (x, Operand { data: y, layout: MatrixLayout { offset: y_start, ..groups.y } })
+    };
+    let bias = |group: usize| match bias {
+        None => Bias::None,
+        Some((values, true)) => Bias::PerRow(&values[group * rows % values.len()..][..rows]),
+        Some((values, false)) => Bias::PerColumn(values),
+    };
+    let results = out[..groups.starts.len() * rows * cols].chunks_exact_mut(rows * cols);
+    // One group at a time on all threads, or groups side by side, each on one.
+    if groups.starts.len() < rayon::current_num_threads() {
+        for ((group, &starts), out) in groups.starts.iter().enumerate().zip(results) {
+            let (x, y) = operands(starts);
+            product::product(arithmetic, mode, x, y, bias(group), out);
+        }
+    } else {
+        let work = groups.starts.par_iter().enumerate().zip(results.collect::<Vec<_>>());
+        work.for_each(|((group, &starts), out)| {
+            let (x, y) = operands(starts);
+            product::product_serial(arithmetic, mode, x, y, bias(group), out);
+        });
     }
 }
 

@@ -1,7 +1,7 @@
 //! Every operation but products, on fp16 buffers: fast, and bit for bit what [`Arithmetic`] says.
 //!
 //! Inputs are views, outputs are dense and row-major. An operation walks its operands as one
-//! [`Nest`](nest::Nest) of axes, cut into pieces that threads share; within a piece, sixteen values
+//! nest of axes (`nest`), cut into pieces that threads share; within a piece, sixteen values
 //! at a time are read (`unit`), computed in f32 and rounded. Results depend neither on the number of
 //! threads nor on the instruction set.
 //!
@@ -13,9 +13,7 @@ mod copy;
 mod nest;
 mod operands;
 mod reduce;
-mod select;
 mod softmax;
-mod speed;
 mod table;
 #[cfg(test)]
 mod testing;
@@ -26,11 +24,8 @@ pub(crate) use binary::binary;
 pub(crate) use concat::concat;
 pub(crate) use copy::copy;
 pub(crate) use reduce::reduce;
-pub(crate) use select::{compare, select};
 pub(crate) use softmax::softmax;
-pub use speed::{Speed, speeds};
 pub(crate) use table::{Function, Table};
-pub(crate) use unit::round;
 
 /// Values that are computed together.
 const LANES: usize = 16;

@@ -30,6 +30,8 @@ fn a_published_training_step_is_predicted() {
         power.ane_w
     );
     assert!((predicted_ms / 32.8 - 1.0).abs() < 0.15, "{predicted_ms} ms");
+    let known = costs.compared["step"];
+    assert!((100.0 * (predicted_ms / 32.8 - 1.0) - known.mean_percent).abs() < 0.1, "{known:?}");
     assert!((power.ane_w / 1.171 - 1.0).abs() < 0.15, "{power:?}");
 }
 
@@ -52,6 +54,14 @@ fn published_measurements_are_near_the_predictions() {
         group.sort_by(|a, b| a.error().abs().total_cmp(&b.error().abs()));
         let (n, worst) = (group.len(), group[group.len() - 1].describe());
         let mean = group.iter().map(|check| check.error().abs()).sum::<f64>() / n as f64;
+        let signed = group.iter().map(|check| check.error()).sum::<f64>() / n as f64;
+        let (device, kind) = (group[0].device, group[0].kind);
+        let known = Costs::of(device).unwrap().compared.remove(kind);
+        let known = known.unwrap_or_else(|| panic!("{device}: `{kind}` is not in its costs"));
+        let told = [known.rows as f64, known.mean_absolute_percent, known.mean_percent];
+        for (told, found) in told.into_iter().zip([n as f64, 100.0 * mean, 100.0 * signed]) {
+            assert!((told - found).abs() < 0.06, "{device} {kind}: {known:?}, found {found}");
+        }
         eprintln!("{n} rows, mean absolute error {:.1} %, worst {worst}", 100.0 * mean);
         // One column on M3 Pro is faster than its own overhead elsewhere; nothing here explains it.
         assert!(mean < 0.3 || group[0].kind == "conv, 1 column", "{mean}: {worst}");

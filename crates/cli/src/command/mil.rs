@@ -3,6 +3,7 @@
 mod check;
 mod convert;
 mod input;
+mod run;
 
 use std::path::PathBuf;
 
@@ -29,6 +30,8 @@ enum Command {
     Print(Print),
     /// Write a program as text or as a Core ML package, with its weights
     Convert(convert::Args),
+    /// Run a program on an emulated engine, beside what it means in fp32
+    Run(run::Args),
 }
 
 #[derive(Debug, Parser)]
@@ -69,6 +72,7 @@ pub(crate) fn run(args: &Args, json: bool) -> anyhow::Result<Done> {
         Command::Check(args) => check::run(args, json)?,
         Command::Print(args) => run_print(args, json)?,
         Command::Convert(args) => convert::run(args, json)?,
+        Command::Run(args) => run::run(args, json)?,
     }
     Ok(Done::Finished)
 }

@@ -1,5 +1,7 @@
 //! Tensors one behind the other along an axis.
 
+use std::ops::Range;
+
 use half::f16;
 use rayon::prelude::*;
 
@@ -9,6 +11,8 @@ use super::nest::{Nest, dense_steps};
 
 /// Elements of the result that one thread writes at least.
 const PIECE: usize = 1 << 15;
+/// Shares of fewer elements are copied element by element.
+const SHORT: usize = 16;
 
 /// `parts` along `axis`: all of the first, then all of the second, or with `interleave` the first of
 /// each, then the second of each. Their other dimensions are equal, with `interleave` all. `out` is
@@ -25,15 +29,10 @@ pub(crate) fn concat(parts: &[View<'_>], axis: usize, interleave: bool, out: &mu
     }
     let records = (PIECE / record).max(1);
     out.par_chunks_mut(records * record).enumerate().for_each(|(piece, out)| {
-        let mut from: Vec<_> =
-            parts.iter().map(|p| p.starts.each().skip(piece * records)).collect();
-        for mut out in out.chunks_exact_mut(record) {
-            for (part, from) in parts.iter().zip(&mut from) {
-                let (own, rest) = out.split_at_mut(part.elements);
-                let inner = part.inner.from(from.next().unwrap_or_default());
-                copy::piece(&inner, part.data, own);
-                out = rest;
-            }
+        let mut begin = 0;
+        for part in &parts {
+            part.write(piece * records, out.chunks_exact_mut(record).map(|out| &mut out[begin..]));
+            begin += part.elements;
         }
     });
 }
@@ -51,10 +50,12 @@ fn straightened(part: &View<'_>) -> Vec<f16> {
 /// One of the tensors.
 struct Part<'a> {
     data: &'a [f16],
+    /// All of it.
+    whole: Nest<1>,
     /// Where its share of each record starts.
     starts: Nest<1>,
-    /// Its share of a record.
-    inner: Nest<1>,
+    /// Its share of a record, from 0 on.
+    share: Nest<1>,
     /// Of its share.
     elements: usize,
 }
@@ -67,19 +68,43 @@ impl<'a> Part<'a> {
         } else {
             (dense, 0, dense_steps(layout.dims()))
         };
-        let axes = |range: std::ops::Range<usize>| {
-            range.map(|axis| (layout.dims()[axis], [steps[axis]])).collect::<Vec<_>>()
+        let along = |offset: usize, axes: Range<usize>| {
+            Nest::of([offset], axes.map(|axis| (layout.dims()[axis], [steps[axis]])))
         };
-        let inner = Nest::of([0], axes(lead..layout.rank()));
-        Self { data, starts: Nest::of([offset], axes(0..lead)), inner, elements: inner.places() }
+        let rank = layout.rank();
+        let share = along(0, lead..rank);
+        Self {
+            data,
+            whole: along(offset, 0..rank),
+            starts: along(offset, 0..lead),
+            share,
+            elements: share.places(),
+        }
+    }
+
+    /// Its shares of the records from `first` on, each to the start of its slice.
+    fn write<'o>(&self, first: usize, records: impl Iterator<Item = &'o mut [f16]>) {
+        if self.elements >= SHORT {
+            for (from, out) in self.starts.each_from(first).zip(records) {
+                copy::piece(&self.share.starting_at(from), self.data, &mut out[..self.elements]);
+            }
+            return;
+        }
+        let places = self.whole.each_from(first * self.elements);
+        let outs = records.flat_map(|out| &mut out[..self.elements]);
+        for ([at], out) in places.zip(outs) {
+            *out = self.data[at];
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use aneal_mil::Shape;
     use proptest::prelude::*;
 
-    use super::super::testing::{Source, assert_bits, dims, in_threads, view_of};
+    use super::super::super::layout::Layout;
+    use super::super::testing::{Source, assert_bits, bits, dims, in_threads, view_of};
     use super::*;
 
     /// Up to three parts, the axis, and whether they are interleaved.
@@ -127,6 +152,28 @@ mod tests {
             let mut out = vec![f16::ONE; want.len()];
             in_threads(2, || concat(&parts, axis, interleave, &mut out));
             assert_bits("concat", &out, &want);
+        }
+    }
+
+    #[test]
+    fn large_tensors_are_shared_by_threads() {
+        let data = bits(1, 301 * 260);
+        let view = |rows, cols| {
+            let shape = Shape::new(&[rows, cols]).unwrap();
+            View { data: &data, layout: Layout::dense(&shape, 0).unwrap() }
+        };
+        for (parts, axis, interleave) in [
+            ([view(301, 130), view(301, 7)], 1, false),
+            ([view(301, 130), view(200, 130)], 0, false),
+            ([view(301, 260), view(301, 260)], 0, true),
+            ([view(301, 260), view(301, 260)], 1, true),
+        ] {
+            let want = reference(&parts, axis, interleave);
+            for threads in [1, 2] {
+                let mut out = vec![f16::ONE; want.len()];
+                in_threads(threads, || concat(&parts, axis, interleave, &mut out));
+                assert_bits("concat", &out, &want);
+            }
         }
     }
 }

@@ -92,9 +92,22 @@ impl<const N: usize> Nest<N> {
 
     /// Where the operands' elements are, row-major.
     pub(super) fn each(&self) -> impl Iterator<Item = [usize; N]> + use<N> {
+        self.each_from(0)
+    }
+
+    /// The same from a place on.
+    pub(super) fn each_from(&self, first: usize) -> impl Iterator<Item = [usize; N]> + use<N> {
         let it = *self;
         let (mut at, mut index) = (self.offsets, [0; MAX_RANK]);
-        (0..self.places()).map(move |_| {
+        let mut rest = first;
+        for axis in (0..self.rank).rev() {
+            index[axis] = rest % self.dims[axis];
+            rest /= self.dims[axis];
+            for (at, step) in at.iter_mut().zip(self.steps[axis]) {
+                *at = at.wrapping_add_signed(step * index[axis] as isize);
+            }
+        }
+        (first..self.places()).map(move |_| {
             let here = at;
             for axis in (0..it.rank).rev() {
                 index[axis] += 1;
@@ -113,7 +126,7 @@ impl<const N: usize> Nest<N> {
     }
 
     /// The same from other first elements on.
-    pub(super) fn from(mut self, offsets: [usize; N]) -> Self {
+    pub(super) fn starting_at(mut self, offsets: [usize; N]) -> Self {
         self.offsets = offsets;
         self
     }

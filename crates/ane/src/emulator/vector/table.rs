@@ -69,7 +69,8 @@ struct Key {
 }
 
 impl Key {
-    fn new(arithmetic: &Arithmetic, function: Function) -> Self {
+    /// The function's table, computed.
+    pub(super) fn new(arithmetic: &Arithmetic, function: Function) -> Self {
         Self {
             function: function.key(),
             number: arithmetic.nan == Nan::Number,
@@ -107,7 +108,8 @@ impl Table {
         Arc::clone(tables.entry(key).or_insert(table))
     }
 
-    fn new(arithmetic: &Arithmetic, function: Function) -> Self {
+    /// The function's table, computed.
+    pub(super) fn new(arithmetic: &Arithmetic, function: Function) -> Self {
         let mut entries = Box::new([f16::ZERO; ENTRIES]);
         entries.par_chunks_mut(PIECE).enumerate().for_each(|(piece, entries)| {
             for (i, entry) in entries.iter_mut().enumerate() {

@@ -1,0 +1,11 @@
+//! Plans for the Neural Engine: what their programs compute, whether devices take them, what they
+//! would cost.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
+
+mod formulas;
+mod legal;
+mod price;
+mod programs;
+mod surfaces;
+mod walk;
