@@ -58,8 +58,11 @@ struct Case<'a> {
     value: ValueId,
 }
 
-/// Which defects a finding of each rule stands for.
-static DEFECTS: &[(&str, fn(&Case<'_>) -> Vec<Defect>)] = &[
+/// The defects that a finding stands for.
+type Make = fn(&Case<'_>) -> Vec<Defect>;
+
+/// By the finding's rule.
+static DEFECTS: &[(&str, Make)] = &[
     // "Silently ignores it": nothing of the weight arrives, and what is left is the bias (INF).
     ("C10", |case| vec![Defect::Operand(case.value, "weight", Misreading::Zeros)]),
     ("C13", |case| vec![Defect::Tiled(case.value, case.profile.limits.softmax)]),
