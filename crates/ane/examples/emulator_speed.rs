@@ -1,5 +1,6 @@
 //! How fast the emulator runs: products in both arithmetics in turns with a plain f32 product of the
-//! same shape, and the operations around them. Each is a program on an emulated engine, surfaces and
+//! same shape, and how far the fast ones are from the exact ones; and the operations around them, which
+//! are the same in both. Each is a program on an emulated engine, surfaces and
 //! all; medians of many runs.
 //!
 //! `cargo run --release -p aneal-ane --example emulator_speed`
@@ -10,10 +11,12 @@ use std::time::Instant;
 
 use aneal_ane::emulator::{Emulator, Mode};
 use aneal_ane::engine::{Engine, Kernel, Request, Source, Surface};
+use aneal_ane::trial::Difference;
 use aneal_ane::{Profile, Result};
 use aneal_kernels::matmul::{Kernel as MatMulKernel, Left, Panels, Store, matmul};
 use aneal_kernels::{Mat, MatMut};
 use aneal_mil::blob::Weights;
+use aneal_mil::eval::Tensor;
 use aneal_mil::{Builder, Dialect, Function, MatMul, Opset, Program, Type, Value};
 use half::f16;
 
@@ -70,6 +73,14 @@ impl Session {
         let outputs = procedure.outputs.iter().map(|s| engine.surface(s.layout.bytes()));
         let request = Request::new(procedure, &inputs, &outputs.collect::<Result<Vec<_>>>()?);
         Ok(Self { kernel, request })
+    }
+
+    /// The output's elements.
+    fn output(&self) -> Result<Vec<f64>> {
+        let layout = self.kernel.procedures()[0].outputs[0].layout;
+        let mut out = vec![f16::ZERO; layout.ty.shape.elements()];
+        self.request.outputs[0].surface.read_halves(&layout, &mut out)?;
+        Ok(out.into_iter().map(f16::to_f64).collect())
     }
 
     /// Seconds of a run.
@@ -153,14 +164,21 @@ fn main() -> Result<()> {
                     times.iter_mut().zip(found).for_each(|(times, found)| times.push(found));
                 }
             }
+            let ty = exact.kernel.procedures()[0].outputs[0].layout.ty;
+            let [near, right] = [&fast, &exact]
+                .map(|session| Ok::<_, aneal_ane::Error>(Tensor { ty, values: session.output()? }));
+            let off = Difference::between(&near?, &right?);
             let [plain, fast, exact] = times.map(median);
             println!(
-                "  {profile:9} plain {:6.1}   fast {:6.1} ({:.2})   exact {:6.1} ({:.2})",
+                "  {profile:9} plain {:6.1}   fast {:6.1} ({:.2})   exact {:6.1} ({:.2})   \
+                 fast from exact: {:.1e} of its root mean square, at most {:.1e} of its largest",
                 flops / plain / 1e9,
                 flops / fast / 1e9,
                 plain / fast,
                 flops / exact / 1e9,
                 plain / exact,
+                off.relative_rms,
+                off.worst / off.largest,
             );
         }
     }
