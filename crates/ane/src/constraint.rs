@@ -3,7 +3,7 @@
 //! Constraints have numbers, C1 to C103, as in the sources that collected them. Those that a program
 //! shows are rules of the linter ([`aneal_mil::lint`]), and what they say is taken from there; the others
 //! are about requests, arithmetic, time, or ways to the engine that the emulator does not take. The
-//! table is printed as `docs/constraints.md` by [`document`].
+//! table is printed as `docs/constraints.md` by [`document()`].
 
 mod document;
 mod table;

@@ -36,7 +36,7 @@ fn difference(first: &str, second: &str) -> Function {
 }
 
 fn failure(result: aneal_ane::Result<()>) -> Failure {
-    result.unwrap_err().failure().expect("a failure of the engine").clone()
+    result.unwrap_err().failure().unwrap().clone()
 }
 
 #[test]
@@ -110,13 +110,16 @@ fn narrow_rows_are_read_at_their_stride() {
     }
 }
 
+/// What makes a request faulty.
+type Break = Box<dyn Fn(&mut Request)>;
+
 #[test]
 fn requests_are_looked_at_before_they_run() {
     let engine = engine("m4");
     let session = Session::new(&engine, &source(difference("a", "b"))).unwrap();
     let valid = session.request();
     let surface = engine.surface(128).unwrap();
-    let broken: [(&str, Box<dyn Fn(&mut Request)>); 7] = [
+    let broken: [(&str, Break); 7] = [
         ("0 inputs", Box::new(|r| r.inputs.clear())),
         ("0 outputs", Box::new(|r| r.outputs.clear())),
         ("input symbol 7", Box::new(|r| r.inputs[0].symbol = 7)),

@@ -26,7 +26,7 @@ pub(in crate::emulator) enum Step {
     /// Rows along an axis normalised, tile by tile where the device has a longest row.
     Softmax { axis: usize, tile: Option<usize>, from: Place, to: usize },
     /// Products of matrices.
-    Product { x: Place, y: Place, groups: Groups, bias: Option<Bias>, to: usize },
+    Product { x: Place, y: Place, groups: Groups, bias: Option<Box<Bias>>, to: usize },
     /// A copy of the elements, spoiled.
     Spoil { how: Spoil, from: Place, to: usize },
     /// A value of another type than fp16 spoiled where it is.

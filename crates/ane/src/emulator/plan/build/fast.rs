@@ -130,7 +130,7 @@ impl Planner<'_> {
         let y_matrix = weight.layout.matrix()?.transposed();
         let starts = vec![(x_matrix.offset, y_matrix.offset)];
         let groups = Groups { x: x_matrix, y: y_matrix, starts };
-        let bias = bias.map(|place| Bias { place: self.dense(place), rows: false });
+        let bias = bias.map(|place| Box::new(Bias { place: self.dense(place), rows: false }));
         let to = self.result(result);
         self.steps.push(Step::Product { x, y: weight, groups, bias, to });
         Some(())
@@ -157,7 +157,7 @@ impl Planner<'_> {
         let starts = x_layout.outer_offsets(2).enumerate();
         let starts = starts.map(|(at, start)| (weights[at % groups], start)).collect();
         let groups = Groups { x: w_layout.matrix()?, y: x_layout.matrix()?, starts };
-        let bias = bias.map(|place| Bias { place: self.dense(place), rows: true });
+        let bias = bias.map(|place| Box::new(Bias { place: self.dense(place), rows: true }));
         let to = self.result(result);
         self.steps.push(Step::Product { x: weight, y: x, groups, bias, to });
         Some(())
