@@ -110,13 +110,15 @@ fn narrow_rows_are_read_at_their_stride() {
     }
 }
 
+/// What makes a request faulty.
+type Break = fn(&mut Request);
+
 #[test]
 fn requests_are_looked_at_before_they_run() {
     let engine = engine("m4");
     let session = Session::new(&engine, &source(difference("a", "b"))).unwrap();
     let valid = session.request();
     let surface = engine.surface(128).unwrap();
-    type Break = fn(&mut Request);
     let broken: [(&str, Break); 7] = [
         ("0 inputs", |r| r.inputs.clear()),
         ("0 outputs", |r| r.outputs.clear()),
