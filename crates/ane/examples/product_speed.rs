@@ -38,7 +38,8 @@ const SHAPES: [Shape; 5] = [
 /// About normal: sums of four uniform values.
 fn normal(seed: &mut u64, size: f32) -> f32 {
     let mut uniform = || {
-        *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        *seed =
+            seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (*seed >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
     };
     (0..4).map(|_| uniform()).sum::<f32>() * size * 0.866
@@ -88,7 +89,13 @@ impl Pair {
         }
     }
 
-    fn emulated(&mut self, arithmetic: &Arithmetic, mode: Mode, [m, k, n]: [usize; 3], parallel: bool) {
+    fn emulated(
+        &mut self,
+        arithmetic: &Arithmetic,
+        mode: Mode,
+        [m, k, n]: [usize; 3],
+        parallel: bool,
+    ) {
         let (a, b) = (Operand::new(&self.half[0], m, k), Operand::new(&self.half[1], k, n));
         if parallel {
             product(arithmetic, mode, a, b, Bias::None, &mut self.out);
@@ -100,7 +107,10 @@ impl Pair {
 
 fn main() -> Result<(), aneal_ane::Error> {
     let mut seed = 1;
-    println!("{} threads, GFLOP/s and parts of the plain f32 product", rayon::current_num_threads());
+    println!(
+        "{} threads, GFLOP/s and parts of the plain f32 product",
+        rayon::current_num_threads()
+    );
     for shape in &SHAPES {
         let dims = shape.dims;
         let mut pairs: Vec<Pair> = (0..shape.count).map(|_| Pair::new(shape, &mut seed)).collect();

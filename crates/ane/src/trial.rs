@@ -77,9 +77,11 @@ pub fn run(
     let outputs = known.outputs.iter().map(|symbol| engine.surface(symbol.layout.bytes()));
     let outputs = outputs.collect::<Result<Vec<_>>>()?;
     kernel.evaluate(&Request::new(known, &surfaces, &outputs).of(procedure as u32))?;
-    let read = known.outputs.iter().zip(&outputs).map(|(symbol, surface)| {
-        Ok((symbol.name.clone(), emptied(&symbol.layout, surface)?))
-    });
+    let read = known
+        .outputs
+        .iter()
+        .zip(&outputs)
+        .map(|(symbol, surface)| Ok((symbol.name.clone(), emptied(&symbol.layout, surface)?)));
     read.collect()
 }
 
@@ -139,7 +141,8 @@ mod tests {
         b.output("y", y).unwrap();
         let program = Program::new(vec![b.finish().unwrap()]);
         let values: Vec<f32> = (0..1024).map(|at| (at * 37 % 64) as f32 / 64.0).collect();
-        let mut inputs = BTreeMap::from([("i00_x".into(), Tensor::from_floats(ty, &values).unwrap())]);
+        let mut inputs =
+            BTreeMap::from([("i00_x".into(), Tensor::from_floats(ty, &values).unwrap())]);
         let engine = Emulator::new(Profile::named("m4").unwrap(), Mode::Exact);
         let none = Weights::new();
         let computed = run(&engine, &program, &none, 0, &inputs).unwrap();

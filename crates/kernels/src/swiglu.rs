@@ -311,9 +311,7 @@ mod tests {
         let [mut want, mut want1, mut want3] = [(); 3].map(|()| vec![0.0; n]);
         reference::forward(&mut want, &h1, &h3);
         reference::backward(&mut want1, &mut want3, &dgate, &h1, &h3);
-        for (what, got, want) in
-            [("gate", gate, want), ("dh1", dh1, want1), ("dh3", dh3, want3)]
-        {
+        for (what, got, want) in [("gate", gate, want), ("dh1", dh1, want1), ("dh3", dh3, want3)] {
             assert_close(what, &got, &want, 3e-6);
         }
     }

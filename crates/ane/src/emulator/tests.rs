@@ -101,7 +101,9 @@ fn every_operation_computes_as_the_reference_evaluator_does() {
                 let found = planned(function, &profile, &inputs, Mode::Exact);
                 for (name, want) in &want {
                     let scale = want.values.iter().fold(0.0_f64, |max, v| max.max(v.abs()));
-                    for (at, (want, found)) in want.values.iter().zip(&found[name].values).enumerate() {
+                    for (at, (want, found)) in
+                        want.values.iter().zip(&found[name].values).enumerate()
+                    {
                         let place = format!("{}, {}, {name}[{at}]", profile.name, case.name);
                         let near = match sums_exponentials(function) {
                             false => distance(*want, *found) == 0,

@@ -120,7 +120,8 @@ impl Planner<'_> {
             return Ok(());
         }
         let results = operation.results.iter().map(|id| self.function.ty(*id).shape.elements());
-        if results.sum::<usize>() <= MOST_FOLDED && operation.uses().all(|id| self.is_constant(id)) {
+        if results.sum::<usize>() <= MOST_FOLDED && operation.uses().all(|id| self.is_constant(id))
+        {
             return self.fold(operation);
         }
         let action = action(self.function, operation, self.weights)?;
