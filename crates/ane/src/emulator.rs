@@ -15,12 +15,12 @@ mod layout;
 mod memory;
 mod model;
 mod plan;
-pub mod product;
+mod product;
 mod run;
 mod statistics;
 #[cfg(test)]
 mod tests;
-pub mod vector;
+mod vector;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

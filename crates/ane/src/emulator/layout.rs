@@ -69,13 +69,6 @@ impl Layout {
         out
     }
 
-    /// One past the last place that an element has; 0 for none. What a buffer must hold at least.
-    pub(crate) fn end(&self) -> usize {
-        let reach = |(&dim, &step): (&usize, &isize)| (dim as isize - 1) * step.max(0);
-        let furthest: isize = self.dims().iter().zip(self.steps()).map(reach).sum();
-        self.offset.saturating_add_signed(furthest) + 1
-    }
-
     /// Axis `i` becomes the one that was `order[i]`.
     pub(crate) fn permuted(&self, order: &[usize]) -> Self {
         let mut out = *self;
@@ -249,7 +242,6 @@ mod tests {
             places(&dense.sliced(1, 1, 1, 2).sliced(2, 3, -2, 2))[..4],
             [107, 105, 111, 109]
         );
-        assert_eq!(dense.sliced(2, 1, 2, 2).end(), 124);
         let row = Layout::dense(&shape(&[3, 1]), 0).unwrap().broadcast(&shape(&[2, 3, 2])).unwrap();
         assert_eq!(places(&row), [0, 0, 1, 1, 2, 2, 0, 0, 1, 1, 2, 2]);
         let matrix = dense.matrix().unwrap().transposed();

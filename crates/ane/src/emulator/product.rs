@@ -73,19 +73,6 @@ pub struct Operand<'a> {
 }
 
 impl<'a> Operand<'a> {
-    /// The first values of `data` as a row-major `[rows, cols]` matrix.
-    #[must_use]
-    pub fn new(data: &'a [f16], rows: usize, cols: usize) -> Self {
-        let layout = MatrixLayout { offset: 0, rows, cols, row_step: cols as isize, col_step: 1 };
-        Self { data, layout }
-    }
-
-    /// Rows as columns.
-    #[must_use]
-    pub fn transposed(self) -> Self {
-        Self { layout: self.layout.transposed(), ..self }
-    }
-
     fn at(&self, row: usize, col: usize) -> f16 {
         let MatrixLayout { offset, row_step, col_step, .. } = self.layout;
         self.data[offset.wrapping_add_signed(row as isize * row_step + col as isize * col_step)]

@@ -13,9 +13,7 @@ mod copy;
 mod nest;
 mod operands;
 mod reduce;
-mod select;
 mod softmax;
-mod speed;
 mod table;
 #[cfg(test)]
 mod testing;
@@ -26,11 +24,8 @@ pub(crate) use binary::binary;
 pub(crate) use concat::concat;
 pub(crate) use copy::copy;
 pub(crate) use reduce::reduce;
-pub(crate) use select::{compare, select};
 pub(crate) use softmax::softmax;
-pub use speed::{Speed, speeds};
 pub(crate) use table::{Function, Table};
-pub(crate) use unit::round;
 
 /// Values that are computed together.
 const LANES: usize = 16;

@@ -20,7 +20,7 @@ use super::form::Form;
 use super::{
     Activation, Content, HostOp, KernelSpec, Order, Plan, Section, Step, Target, WeightRef,
 };
-use crate::{ModelConfig, Result};
+use crate::{Error, ModelConfig, Result};
 
 /// The sizes that programs are made of.
 #[derive(Clone, Copy, Debug)]
@@ -109,9 +109,24 @@ impl Steps {
     }
 }
 
+const NAME: &str = "ten-kernel";
+
+/// Most elements of a mask or another table: 128 MiB of fp16, the mask of 8,192 tokens. Published
+/// programs stop compiling at 1,024 (section 1.3 of the speed facts).
+const MOST_TABLE: usize = 1 << 26;
+
 /// The plan for a target, in the form that its device needs.
 pub(super) fn plan(target: &Target<'_>, form: Form) -> Result<Plan> {
     let n = Sizes::of(target.model, target.seq_len);
+    let table = attention::largest_table(n, form);
+    if table > MOST_TABLE {
+        let (s, wide) = (n.s, n.head_dim);
+        let reason = format!(
+            "sequences of {s} tokens and heads of {wide} need a table of {table} elements, the limit \
+             is {MOST_TABLE}; choose shorter sequences or narrower heads"
+        );
+        return Err(Error::Plan { plan: NAME.to_owned(), reason });
+    }
     let mut steps = Steps::default();
     steps.host(HostOp::Embedding);
     steps.end(Order::Once);
@@ -133,7 +148,7 @@ pub(super) fn plan(target: &Target<'_>, form: Form) -> Result<Plan> {
     steps.host(HostOp::Update);
     steps.end(Order::Update);
     Ok(Plan {
-        name: "ten-kernel",
+        name: NAME,
         model: target.model.clone(),
         sequences: 1,
         seq_len: target.seq_len,

@@ -61,6 +61,8 @@ fn every_preset_has_a_plan_on_every_device() {
 fn what_cannot_be_is_refused_with_a_reason() {
     let golfwide = ModelConfig::preset("golfwide").unwrap();
     let long = ModelConfig { seq_len: 4096, ..golfwide.clone() };
+    let endless = ModelConfig { seq_len: 1 << 20, ..golfwide.clone() };
+    let wide = ModelConfig { dim: 1, heads: 1, kv_heads: 1, head_dim: 1 << 18, ..golfwide.clone() };
     let bad = ModelConfig { kv_heads: 3, ..golfwide.clone() };
     let device = |name| Profile::named(name).unwrap();
     let (m1, m4) = (device("m1"), device("m4"));
@@ -71,6 +73,8 @@ fn what_cannot_be_is_refused_with_a_reason() {
         ("ten-kernel", &golfwide, &m4, 1, 0, "at least one sequence"),
         ("ten-kernel", &golfwide, &m4, 1, 257, "longer than the model's 256"),
         ("ten-kernel", &bad, &m4, 1, 256, "model.kv_heads"),
+        ("ten-kernel", &endless, &m4, 1, 1 << 20, "a table of 1099511627776 elements"),
+        ("ten-kernel", &wide, &m4, 1, 256, "a table of 68719476736 elements"),
         // Rows of the probabilities of all heads, twice.
         ("ten-kernel", &long, &m1, 1, 1024, "sdpaBwd1 cannot run on m1: an axis of 16896"),
         ("ten-kernel", &long, &m4, 1, 4096, "the limit is 65536"),

@@ -3,9 +3,7 @@
 //! [`Arithmetic::element`] and [`Arithmetic::store`] without branches: which way a device goes is
 //! data that masks select by, so that one loop serves every device.
 
-use aneal_kernels::simd::{self, Arch, Level, Work};
 use half::f16;
-use rayon::prelude::*;
 
 use super::LANES;
 use crate::arithmetic::{Arithmetic, Nan, Subnormals, Tie};
@@ -26,8 +24,6 @@ const WIDE_INFINITY: u32 = 0x7F80_0000;
 const WIDE_LEAST: u32 = 0x3880_0000;
 /// 65,536, which fp16 does not have.
 const WIDE_LIMIT: u32 = 0x4780_0000;
-/// Elements that one thread rounds at least.
-const PIECE: usize = 1 << 15;
 
 /// A device's element-wise unit.
 #[derive(Clone, Copy, Debug)]
@@ -129,40 +125,6 @@ impl Unit {
     }
 }
 
-/// `x` as fp16 elements, rounded once: as [`Arithmetic::store`]. Both are `[N]`.
-pub(crate) fn round(arithmetic: &Arithmetic, x: &[f32], out: &mut [f16]) {
-    round_at(Level::best(), arithmetic, x, out);
-}
-
-fn round_at(level: Level, arithmetic: &Arithmetic, x: &[f32], out: &mut [f16]) {
-    let unit = Unit::new(arithmetic);
-    out.par_chunks_mut(PIECE).zip(x.par_chunks(PIECE)).for_each(|(out, x)| {
-        simd::run(level, Round { unit, x, out });
-    });
-}
-
-struct Round<'a> {
-    unit: Unit,
-    x: &'a [f32],
-    out: &'a mut [f16],
-}
-
-impl Work for Round<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<A: Arch>(self) {
-        let (xs, x_rest) = self.x.as_chunks::<LANES>();
-        let (outs, out_rest) = self.out.as_chunks_mut::<LANES>();
-        for (out, x) in outs.iter_mut().zip(xs) {
-            *out = self.unit.store(x);
-        }
-        for (out, &x) in out_rest.iter_mut().zip(x_rest) {
-            *out = f16::from_bits(self.unit.store_bits(x) as u16);
-        }
-    }
-}
-
 /// `out = f(x[0], .., x[M - 1])` sixteen at a time, rounded. All are `[N]`.
 #[inline(always)]
 pub(super) fn map<const M: usize>(
@@ -209,6 +171,8 @@ fn map_lanes<const M: usize>(
 
 #[cfg(test)]
 mod tests {
+    use aneal_kernels::simd::{self, Arch, Level, Work};
+
     use super::super::testing::units;
     use super::*;
 
@@ -236,6 +200,29 @@ mod tests {
         out
     }
 
+    /// Stores in a loop as operations do, compiled for every level.
+    struct Round<'a> {
+        unit: Unit,
+        x: &'a [f32],
+        out: &'a mut [f16],
+    }
+
+    impl Work for Round<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<A: Arch>(self) {
+            let (xs, x_rest) = self.x.as_chunks::<LANES>();
+            let (outs, out_rest) = self.out.as_chunks_mut::<LANES>();
+            for (out, x) in outs.iter_mut().zip(xs) {
+                *out = self.unit.store(x);
+            }
+            for (out, &x) in out_rest.iter_mut().zip(x_rest) {
+                *out = f16::from_bits(self.unit.store_bits(x) as u16);
+            }
+        }
+    }
+
     #[test]
     fn stores_what_the_definition_stores() {
         let values = values();
@@ -243,7 +230,8 @@ mod tests {
             let want: Vec<f16> = values.iter().map(|&x| arithmetic.store(x.into())).collect();
             for &level in Level::supported() {
                 let mut found = vec![f16::ZERO; values.len()];
-                round_at(level, &arithmetic, &values, &mut found);
+                let unit = Unit::new(&arithmetic);
+                simd::run(level, Round { unit, x: &values, out: &mut found });
                 for ((found, want), x) in found.iter().zip(&want).zip(&values) {
                     assert_eq!(found.to_bits(), want.to_bits(), "{x:e} at {level:?}");
                 }

@@ -172,26 +172,43 @@ fn turn(draft: &mut Draft, n: Sizes, x: Value, heads: usize) -> Result<Value> {
         other[(even + 1) * width + even] = 1.0;
     }
     let copies = x.shape().dim(1);
-    let (cos, sin) =
-        (table(draft, copies, [width, n.s], &cos)?, table(draft, copies, [width, n.s], &sin)?);
+    let cos = table(draft, "rope_cos", copies, [width, n.s], &cos)?;
+    let sin = table(draft, "rope_sin", copies, [width, n.s], &sin)?;
+    let other = table(draft, "rope_other", 1, [width, width], &other)?;
     let b = &mut draft.b;
-    let other = b.floats(Type::fp16(&[1, 1, width, width])?, &other)?;
     let turned = b.matmul(other, x, PLAIN)?;
     let (straight, turned) = (b.mul(x, cos)?, b.mul(turned, sin)?);
     Ok(b.add(straight, turned)?)
 }
 
+/// Elements of the largest constant of any program here, in a form.
+pub(super) fn largest_table(n: Sizes, form: Form) -> usize {
+    let copies = if form.broadcasts { 1 } else { n.heads };
+    let (width, turned) = if form.reshapes { (n.head_dim, copies) } else { (n.q, 1) };
+    let mask = copies.saturating_mul(n.s).saturating_mul(n.s);
+    let positions = turned.saturating_mul(width).saturating_mul(n.s);
+    mask.max(positions).max(width.saturating_mul(width))
+}
+
 /// A constant that is combined with each of `copies` matrices of this shape.
-fn table(draft: &mut Draft, copies: usize, shape: [usize; 2], values: &[f32]) -> Result<Value> {
+fn table(
+    draft: &mut Draft,
+    name: &str,
+    copies: usize,
+    shape: [usize; 2],
+    values: &[f32],
+) -> Result<Value> {
     let copies = if draft.form.broadcasts { 1 } else { copies };
-    Ok(draft.b.floats(Type::fp16(&[1, copies, shape[0], shape[1]])?, &values.repeat(copies))?)
+    let ty = Type::fp16(&[1, copies, shape[0], shape[1]])?;
+    let value = draft.b.floats(ty, &values.repeat(copies))?;
+    Ok(draft.b.name(value, name)?)
 }
 
 /// The causal softmax of `scores[1, heads, S, S]`, which are not scaled yet.
 fn probabilities(draft: &mut Draft, n: Sizes, scores: Value) -> Result<Value> {
     let later = |at: usize| at % n.s > at / n.s;
     let mask: Vec<f32> = (0..n.s * n.s).map(|at| if later(at) { MASKED } else { 0.0 }).collect();
-    let mask = table(draft, n.heads, [n.s, n.s], &mask)?;
+    let mask = table(draft, "causal_mask", n.heads, [n.s, n.s], &mask)?;
     let scores = draft.b.mul(scores, scale(n))?;
     let scores = draft.b.add(scores, mask)?;
     if draft.form.softmax {

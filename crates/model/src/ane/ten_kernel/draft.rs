@@ -23,7 +23,7 @@ pub(super) struct Draft {
 }
 
 /// A size or place as programs spell it; sizes of a valid model are far below what overflows.
-pub(super) fn int(n: usize) -> i64 {
+fn int(n: usize) -> i64 {
     n as i64
 }
 
