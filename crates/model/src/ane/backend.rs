@@ -284,6 +284,9 @@ impl Backend for AneBackend {
 
     fn forward_backward(&mut self, batch: &Batch, scale: f32, grads: &mut Grads) -> Result<f64> {
         self.check(batch)?;
+        if **grads.layout() != *self.weights.layout {
+            return Err(Error::Weights("gradients were laid out for another model".to_owned()));
+        }
         let total = batch.targets();
         let (mut sum, mut beyond) = (0.0, 0);
         for micro in self.micro_batches(batch, batch.seq_len()) {
