@@ -218,8 +218,14 @@ fuzz_target!(|bytes: &[u8]| {
         };
         if kernel.evaluate(&request).is_ok() {
             let first = read(&outputs);
-            kernel.evaluate(&request).expect("what ran runs again");
-            assert_eq!(first, read(&outputs), "the same request gave other bits");
+            match kernel.evaluate(&request) {
+                Ok(()) => assert_eq!(first, read(&outputs), "the same request gave other bits"),
+                // Some devices run nothing behind `tile`.
+                Err(error) => {
+                    let reasons = error.failure().map_or(&[][..], |failure| &failure.reasons);
+                    assert!(reasons.iter().any(|r| r.constraint == "C42"), "does not run again: {error}");
+                }
+            }
         }
     }
 });

@@ -2,12 +2,15 @@
 //! time and energy.
 //!
 //! An [`Emulator`] is one process's view of a device that a [`Profile`] describes. It compiles
-//! programs of `aneal-mil` ([`compile`]: what the profile refuses is refused), keeps them under the
-//! framework's names ([`model`]), and runs them on fp16 data ([`plan`], [`run`]) with the profile's
-//! arithmetic, exactly or fast ([`Mode`]). Operations that have no fast path run through the reference
-//! evaluator with the same arithmetic ([`device`]), which is the oracle of those that have.
+//! programs of `aneal-mil` (`compile`: what the profile refuses is refused), keeps them under the
+//! framework's names ([`Model`]), and runs them on fp16 data (`plan`, `run`) with the profile's
+//! arithmetic, exactly or fast ([`Mode`]), and as wrongly as the device is known to (`defect`).
+//! Operations that have no fast path run through the reference evaluator with the same arithmetic
+//! (`device`), which is the oracle of those that have. What is known of devices, and what is done about
+//! it, is listed in [`constraint`](crate::constraint).
 
 mod compile;
+mod defect;
 mod device;
 mod fault;
 mod kernel;
@@ -63,6 +66,8 @@ struct State {
     statistics: Statistics,
     /// After a call that never answered (C41).
     wedged: bool,
+    /// After a program that nothing runs behind (C42).
+    poisoned: bool,
 }
 
 impl Emulator {

@@ -4,6 +4,9 @@
 //! limits, and its [`Arithmetic`]: how numbers are decoded, multiplied, summed and stored. Profiles
 //! are data, with a source beside every value; where sources contradict each other, profiles differ.
 //!
+//! The [`emulator`] is an [`Engine`] as a profile describes it; [`constraint`] lists everything that is
+//! known to be refused, computed wrongly or slow, with what it does about each.
+//!
 //! The [`clock`] prices a program on a device: time and energy, predicted.
 //!
 //! Nothing here has been compared with hardware by this project: it restates published measurements.
@@ -23,6 +26,7 @@
 
 pub mod arithmetic;
 pub mod clock;
+pub mod constraint;
 pub mod emulator;
 pub mod engine;
 mod error;

@@ -179,7 +179,7 @@ pub trait Work {
     /// What it gives.
     type Output;
 
-    /// Does it, as plain loops. This, and everything that it calls, must be `#[inline(always)]`, or
+    /// Does it, in plain loops or registers of `A::Vector`. This, and everything that it calls, must be `#[inline(always)]`, or
     /// that part stays at the baseline instruction set.
     fn run<A: Arch>(self) -> Self::Output;
 }

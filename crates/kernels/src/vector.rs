@@ -57,6 +57,9 @@ pub trait Vector: Copy {
 
     /// `then` where `self < limit`, else `other`.
     fn if_less(self, limit: Self, then: Self, other: Self) -> Self;
+
+    /// 0 where `size < limit`, else `self`. Both must have no sign, and may be compared by their bits.
+    fn unless_less(self, size: Self, limit: Self) -> Self;
 }
 
 #[cfg(test)]
@@ -86,6 +89,7 @@ mod tests {
                 x.up::<9>(),
                 x.down::<13>(),
                 x.if_less(y, y, z),
+                z.unless_less(x.and_bits(0x7FFF_FFFF), y.and_bits(0x7FFF_FFFF)),
             ];
             let lanes = |register: A::Vector| {
                 let mut out = vec![0.0; A::LANES];
@@ -116,7 +120,8 @@ mod tests {
                         6 => x.to_bits() & 0x7FFF_FFFC,
                         7 => x.to_bits() << 9,
                         8 => x.to_bits() >> 13,
-                        _ => if x < y { y } else { z }.to_bits(),
+                        9 => if x < y { y } else { z }.to_bits(),
+                        _ => if x.abs() < y.abs() { 0.0 } else { z }.to_bits(),
                     };
                     assert_eq!(*found, want, "method {method}, lane {i}, {level:?}");
                 }

@@ -104,7 +104,7 @@ impl Range {
 /// # Errors
 ///
 /// Settings that do not fit the operands, and settings in weight files that are not there: nothing
-/// that has passed [`check`](crate::check) with its `weights` at hand.
+/// that has passed [`check`](crate::check()) with its `weights` at hand.
 pub fn action(function: &Function, operation: &Operation, weights: &Weights) -> Result<Action> {
     if operation.def.is_const() {
         return Ok(Action::Constant);

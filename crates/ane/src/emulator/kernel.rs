@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::compile::Compiled;
+use super::defect::Defects;
 use super::memory::{DEVICE_WINDOW, HostMemory};
 use super::run::{Buffers, Input};
 use super::{Call, Effect, Shared};
@@ -81,6 +82,26 @@ impl LoadedKernel {
         result
     }
 
+    /// Refuses what the device is known to refuse, however a request is made.
+    fn fits(&self, defects: &Defects) -> Result<()> {
+        let refuse = |constraint, found, fix| {
+            Err(Failure::status(MISFIT).because(constraint, found, fix).into())
+        };
+        if self.shared.state().poisoned {
+            let found = "a program with `tile` ran before";
+            return refuse(
+                "C42",
+                found,
+                "restart the process, and compose `tile` of other operations",
+            );
+        }
+        if defects.misfit() {
+            let found = "more inputs than are bound right, the last unlike all others";
+            return refuse("C25", found, "pack inputs, or cut the program");
+        }
+        Ok(())
+    }
+
     fn take(&self) -> Buffers {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
     }
@@ -120,6 +141,7 @@ impl Kernel for LoadedKernel {
     fn evaluate(&self, request: &Request) -> Result<()> {
         let place = validate(&self.compiled.procedures, request)?;
         self.shared.alive(Stage::Evaluate)?;
+        self.fits(&self.compiled.plans[place].defects)?;
         let effect = self.shared.called(Call::Evaluate);
         match effect {
             Some(Effect::Fail) => return Err(Failure::status(MISFIT).into()),
@@ -132,6 +154,9 @@ impl Kernel for LoadedKernel {
             Some(Effect::Corrupt { .. }) | None => {}
         }
         self.run(place, request)?;
+        if self.compiled.plans[place].defects.poison() {
+            self.shared.state().poisoned = true;
+        }
         if let Some(Effect::Corrupt { seed }) = effect {
             self.corrupt(place, request, seed)?;
         }

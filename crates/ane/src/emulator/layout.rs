@@ -275,7 +275,7 @@ mod tests {
                 layout = layout.sliced(axis, 1, 1, layout.dims()[axis] - 1);
             }
             let elements = layout.elements();
-            let first = (1..=elements).filter(|n| elements % n == 0).collect::<Vec<_>>();
+            let first = (1..=elements).filter(|n| elements.is_multiple_of(*n)).collect::<Vec<_>>();
             let first = first[split.index(first.len())];
             for target in [vec![elements], vec![first, elements / first], vec![1, first, 1, elements / first, 1]] {
                 if let Some(reshaped) = layout.reshaped(&shape(&target)) {

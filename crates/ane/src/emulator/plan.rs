@@ -18,6 +18,7 @@ use aneal_mil::lint::Finding;
 use aneal_mil::{Function, ValueId};
 use half::f16;
 
+use super::defect::Defects;
 use super::layout::Layout;
 use crate::{Arithmetic, Profile, Result};
 pub(super) use step::{Groups, Operand, Step, Target};
@@ -65,6 +66,8 @@ pub(super) struct Plan {
     pub(super) wide_inputs: Vec<(usize, ValueId)>,
     /// In the order of the symbols.
     pub(super) outputs: Vec<Output>,
+    /// What is wrong in it.
+    pub(super) defects: Defects,
 }
 
 impl Plan {
@@ -80,7 +83,7 @@ impl Plan {
         profile: &Profile,
         wrong: &[&Finding],
     ) -> Result<Self> {
-        build::plan(function, weights, profile, wrong)
+        build::plan(function, weights, profile, Defects::new(function, profile, wrong))
     }
 
     /// Bytes that a run takes beside the surfaces.

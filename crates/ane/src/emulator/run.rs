@@ -7,6 +7,7 @@ use aneal_mil::{DType, Operation, ValueId};
 use half::f16;
 use rayon::prelude::*;
 
+use super::defect::Spoil;
 use super::device::Device;
 use super::layout::{MatrixLayout, View};
 use super::memory::Read;
@@ -130,7 +131,14 @@ impl Plan {
             | Step::Concat { to, .. }
             | Step::Reduce { to, .. }
             | Step::Softmax { to, .. }
+            | Step::Spoil { to, .. }
             | Step::Product { to, .. } => *to,
+            Step::SpoilTensor { how, id } => {
+                if let Some(tensor) = buffers.tensors.get_mut(id) {
+                    spoil_tensor(*how, tensor);
+                }
+                return Ok(());
+            }
             Step::Reference { operation, operands, results } => {
                 let operation = &self.function.operations[*operation];
                 return self.reference(operation, operands, results, inputs, buffers);
@@ -161,6 +169,11 @@ impl Plan {
             Step::Softmax { axis, tile, from, .. } => {
                 vector::softmax(arithmetic, *tile, view(from), *axis, room(&mut out, from));
             }
+            Step::Spoil { how, from, .. } => {
+                let out = room(&mut out, from);
+                vector::copy(view(from), out);
+                how.apply(from.layout.dims(), out);
+            }
             Step::Product { x, y, groups, bias, .. } => {
                 let bias = bias.as_ref().map(|bias| {
                     let layout = &bias.place.layout;
@@ -170,7 +183,7 @@ impl Plan {
                 let (x, y) = (sources.data(x.holder), sources.data(y.holder));
                 products(arithmetic, mode, [x, y], groups, bias, &mut out);
             }
-            Step::Reference { .. } => {}
+            Step::SpoilTensor { .. } | Step::Reference { .. } => {}
         }
         buffers.halves[target] = out;
         Ok(())
@@ -258,6 +271,15 @@ fn products(
 /// The part of a buffer that a result of as many elements takes.
 fn room<'a>(out: &'a mut [f16], like: &Place) -> &'a mut [f16] {
     &mut out[..like.layout.elements()]
+}
+
+/// Spoils numbers of an interface in fp32 as the engine does, which holds them in fp16.
+fn spoil_tensor(how: Spoil, tensor: &mut Tensor) {
+    if tensor.ty.dtype.is_float() {
+        let mut values: Vec<f16> = tensor.values.iter().map(|v| f16::from_f64(*v)).collect();
+        how.apply(&tensor.ty.shape.dims(), &mut values);
+        tensor.values = values.iter().map(|v| v.to_f64()).collect();
+    }
 }
 
 /// A surface's bytes as fp16: surfaces are words, so they are aligned.

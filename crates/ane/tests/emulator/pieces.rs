@@ -143,14 +143,19 @@ fn classifier(b: &mut Builder) -> Result<()> {
     b.output("logits", logits)
 }
 
-/// Reciprocal root of the mean square, by a product with ones: folds over channels are refused on
-/// some chips (C11), and `rsqrt` behind one on others (C12).
+/// Means over channels, in every channel, by a product with ones: folds over channels are refused on
+/// some chips (C11), and one channel is not repeated on others (C29).
+fn mean(b: &mut Builder, x: Value) -> Result<Value> {
+    let x = matrix(b, x)?;
+    let ones = b.floats(Type::fp16(&[1, 1, D, D])?, &[1.0 / D as f32; D * D])?;
+    let mean = b.matmul(ones, x, PLAIN)?;
+    unmatrix(b, mean)
+}
+
+/// Reciprocal root of the mean square: `rsqrt` behind a fold is refused on some chips (C12).
 fn root(b: &mut Builder, x: Value) -> Result<Value> {
     let squares = b.mul(x, x)?;
-    let squares = matrix(b, squares)?;
-    let ones = b.floats(Type::fp16(&[1, 1, 32, D])?, &[1.0 / D as f32; 32 * D])?;
-    let mean = b.matmul(ones, squares, PLAIN)?;
-    let mean = b.slice_by_size(mean, &[0, 0, 0, 0], &[1, 1, 1, i(S)])?;
+    let mean = mean(b, squares)?;
     let mean = b.add(mean, 1e-4)?;
     b.pow(mean, -0.5)
 }
@@ -169,10 +174,7 @@ fn rms_norm_backward(b: &mut Builder) -> Result<()> {
     let r = root(b, x)?;
     let unit = b.mul(x, r)?;
     let along = b.mul(dy, unit)?;
-    let along = matrix(b, along)?;
-    let ones = b.floats(Type::fp16(&[1, 1, 32, D])?, &[1.0 / D as f32; 32 * D])?;
-    let along = b.matmul(ones, along, PLAIN)?;
-    let along = b.slice_by_size(along, &[0, 0, 0, 0], &[1, 1, 1, i(S)])?;
+    let along = mean(b, along)?;
     let back = b.mul(unit, along)?;
     let dx = b.sub(dy, back)?;
     let dx = b.mul(dx, r)?;

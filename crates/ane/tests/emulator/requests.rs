@@ -36,7 +36,7 @@ fn difference(first: &str, second: &str) -> Function {
 }
 
 fn failure(result: aneal_ane::Result<()>) -> Failure {
-    result.unwrap_err().failure().expect("a failure of the engine").clone()
+    result.unwrap_err().failure().unwrap().clone()
 }
 
 #[test]
@@ -110,28 +110,30 @@ fn narrow_rows_are_read_at_their_stride() {
     }
 }
 
+/// What makes a request faulty.
+type Break = fn(&mut Request);
+
 #[test]
 fn requests_are_looked_at_before_they_run() {
     let engine = engine("m4");
     let session = Session::new(&engine, &source(difference("a", "b"))).unwrap();
     let valid = session.request();
     let surface = engine.surface(128).unwrap();
-    let broken: [(&str, Box<dyn Fn(&mut Request)>); 7] = [
-        ("0 inputs", Box::new(|r| r.inputs.clear())),
-        ("0 outputs", Box::new(|r| r.outputs.clear())),
-        ("input symbol 7", Box::new(|r| r.inputs[0].symbol = 7)),
-        ("input symbol 0 twice", Box::new(|r| r.inputs[1].symbol = 0)),
-        ("procedure 129", Box::new(|r| r.procedure = 129)),
-        ("128 inputs", Box::new(|r| r.inputs = vec![r.inputs[0].clone(); 256])),
-        ("131 surfaces", Box::new(|r| r.outputs = vec![r.outputs[0].clone(); 129])),
+    let broken: [(&str, Break); 7] = [
+        ("0 inputs", |r| r.inputs.clear()),
+        ("0 outputs", |r| r.outputs.clear()),
+        ("input symbol 7", |r| r.inputs[0].symbol = 7),
+        ("input symbol 0 twice", |r| r.inputs[1].symbol = 0),
+        ("procedure 129", |r| r.procedure = 129),
+        ("256 inputs", |r| r.inputs = vec![r.inputs[0].clone(); 256]),
+        ("131 surfaces", |r| r.outputs = vec![r.outputs[0].clone(); 129]),
     ];
     for (found, breaks) in broken {
         let mut request = valid.clone();
         breaks(&mut request);
         let failure = failure(session.kernel.evaluate(&request));
         assert_eq!((failure.code, failure.stage), (26, Stage::Request), "{found}: {failure}");
-        let found = found.replace("128 inputs", "256 inputs");
-        assert!(failure.reasons[0].found.contains(&found), "{found}: {failure}");
+        assert!(failure.reasons[0].found.contains(found), "{found}: {failure}");
     }
     // Indices up to 128 are nothing to a program with one procedure, nor is a weights buffer (C35).
     let mut request = valid.of(15);

@@ -6,7 +6,7 @@ use super::Vector;
 
 /// Four f32 values; every aarch64 CPU has the instructions.
 #[derive(Clone, Copy)]
-pub struct Neon(float32x4_t);
+pub(crate) struct Neon(float32x4_t);
 
 impl Neon {
     #[inline(always)]
@@ -95,5 +95,11 @@ impl Vector for Neon {
     fn if_less(self, limit: Self, then: Self, other: Self) -> Self {
         // SAFETY: as above.
         unsafe { Self(vbslq_f32(vcltq_f32(self.0, limit.0), then.0, other.0)) }
+    }
+
+    #[inline(always)]
+    fn unless_less(self, size: Self, limit: Self) -> Self {
+        // SAFETY: as above.
+        Self::of_bits(unsafe { vbicq_u32(self.bits(), vcltq_u32(size.bits(), limit.bits())) })
     }
 }

@@ -4,7 +4,7 @@ use super::Vector;
 
 /// Four f32 values.
 #[derive(Clone, Copy)]
-pub struct Plain([f32; 4]);
+pub(crate) struct Plain([f32; 4]);
 
 impl Plain {
     #[inline(always)]
@@ -82,5 +82,11 @@ impl Vector for Plain {
         let mask = self.with(limit, |a, b| f32::from_bits(if a < b { u32::MAX } else { 0 }));
         let then = then.with_bits(mask, |a, m| a & m);
         then.with_bits(other.with_bits(mask, |a, m| a & !m), |a, b| a | b)
+    }
+
+    #[inline(always)]
+    fn unless_less(self, size: Self, limit: Self) -> Self {
+        let less = |a, b| if a < b { 0 } else { u32::MAX };
+        self.with_bits(size.with_bits(limit, less), |a, m| a & m)
     }
 }

@@ -36,7 +36,7 @@ pub static RULES: &[Rule] = &[
     rule(("C16", Refused, "ORI, M5DOC", "contradicted by most machines"), "joining tensors fails", "return the parts as separate outputs", operations::joins),
     rule(("C17", Wrong, "M5DOC", "M5 Max"), "`identity` as the only output gives NaN", "return what it copies", operations::identity),
     rule(("C18", Wrong, "ORI, M5DOC, FG", "26.x"), "some operations are missing or wrong", "compose them of simple ones", operations::unreliable),
-    rule(("C22", Wrong, "M5DOC, FG, H3C", "M5, M3, M4"), "widths below 32 (fp16) or 16 (fp32) give zeros where rows are not padded", "pad to 32 columns", shapes::narrow),
+    rule(("C22", Wrong, "M5DOC, FG, H3C", "M5, M3, M4"), "widths below 32 (fp16) or 16 (fp32) give zeros", "pad to 32 columns", shapes::narrow),
     rule(("C23", Wrong, "H3S, H3C", "all"), "rows that are no multiple of 64 bytes must be padded by the caller", "make widths multiples of 32", shapes::odd_width),
     rule(("C24", Wrong, "H3S, ORI, H3C, M5DOC", "all"), "inputs and outputs are bound by sorted name", "name them so that sorting keeps the order, as the builder does", interface::order),
     rule(("C25", Wrong, "H3C", "M4; contradicted on M1"), "inputs past the eighth are bound wrongly", "pack inputs, or cut the program", interface::many_inputs),

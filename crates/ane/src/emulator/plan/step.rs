@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use aneal_mil::ValueId;
 use aneal_mil::eval::{Binary, Reduce};
 
 use super::Place;
+use crate::emulator::defect::Spoil;
 use crate::emulator::layout::MatrixLayout;
 use crate::emulator::vector::Table;
 
@@ -24,7 +26,11 @@ pub(in crate::emulator) enum Step {
     /// Rows along an axis normalised, tile by tile where the device has a longest row.
     Softmax { axis: usize, tile: Option<usize>, from: Place, to: usize },
     /// Products of matrices.
-    Product { x: Place, y: Place, groups: Groups, bias: Option<Bias>, to: usize },
+    Product { x: Place, y: Place, groups: Groups, bias: Option<Box<Bias>>, to: usize },
+    /// A copy of the elements, spoiled.
+    Spoil { how: Spoil, from: Place, to: usize },
+    /// A value of another type than fp16 spoiled where it is.
+    SpoilTensor { how: Spoil, id: ValueId },
     /// The operation with that index, by the reference evaluator.
     Reference { operation: usize, operands: Vec<Operand>, results: Vec<Target> },
 }
@@ -52,7 +58,7 @@ pub(in crate::emulator) struct Bias {
 /// A value that the reference evaluator is given.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::emulator) struct Operand {
-    pub(in crate::emulator) id: aneal_mil::ValueId,
+    pub(in crate::emulator) id: ValueId,
     /// Of fp16; absent for a tensor of the run or the plan.
     pub(in crate::emulator) place: Option<Place>,
 }
@@ -60,7 +66,7 @@ pub(in crate::emulator) struct Operand {
 /// Where a result of the reference evaluator goes.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::emulator) struct Target {
-    pub(in crate::emulator) id: aneal_mil::ValueId,
+    pub(in crate::emulator) id: ValueId,
     /// A buffer for fp16; absent for a tensor of the run.
     pub(in crate::emulator) buffer: Option<usize>,
 }

@@ -4,9 +4,10 @@ use aneal_kernels::simd::Level;
 use half::f16;
 
 use super::Mode;
-use super::panels::{Decoding, Extent, power};
+use super::decode::{Decoding, Role};
+use super::panels::Extent;
 use super::round::Sums;
-use super::rule::{LARGE, STEPS};
+use super::rule::{STEPS, is_large};
 use super::tile::{Kernel, Size};
 use crate::arithmetic::{Arithmetic, Groups, LEAST_NORMAL, Product, Subnormals, Tie, Wide};
 
@@ -50,9 +51,12 @@ pub(super) struct Choice {
 impl<'a> Plan<'a> {
     pub(super) fn new(arithmetic: &'a Arithmetic, mode: Mode, level: Level) -> Self {
         let exact = Exact::of(arithmetic);
-        let nudge = matches!(exact, Some(Exact::Fixed));
         let least = arithmetic.least_product_exponent.map(two_to);
-        let right = Decoding::new(arithmetic);
+        let roles = match exact {
+            Some(Exact::Fixed) => [Role::FixedLeft { least }, Role::FixedRight],
+            _ => [Role::Factor; 2],
+        };
+        let [left, right] = roles.map(|role| Decoding::new(arithmetic, role));
         let flushed = match arithmetic.subnormal_products {
             Subnormals::Flush => LEAST_NORMAL,
             Subnormals::Keep => 0.0,
@@ -61,7 +65,7 @@ impl<'a> Plan<'a> {
             arithmetic,
             level,
             size: Size::of(level),
-            left: Decoding { nudge, least: least.filter(|_| nudge), ..right },
+            left,
             right,
             limit: arithmetic.partial_limit.min(MOST_LIMIT),
             fast: mode == Mode::Fast,
@@ -101,14 +105,13 @@ impl<'a> Plan<'a> {
         fits: bool,
     ) -> Option<Choice> {
         if self.fast && fits && !self.may_miss(left, right, inner) {
-            let scale = if self.left.nudge { STEPS } else { 1.0 };
-            return Some(Choice { kernel: Kernel::Plain, sums: Sums::F32 { scale } });
+            let sums = Sums::F32 { scale: self.left.scale() };
+            return Some(Choice { kernel: Kernel::Plain, sums });
         }
         Some(match self.exact? {
             Exact::Fixed => {
-                let large = left.largest * right.largest >= LARGE;
-                let smallest = power(left.smallest) * power(right.smallest);
-                let drops = self.left.least.is_some_and(|least| smallest < least);
+                let large = is_large(left.peak, right.peak);
+                let drops = left.edge > right.edge;
                 Choice { kernel: Kernel::Fixed { large, drops }, sums: Sums::Steps }
             }
             Exact::Half { fours, fixed, away } => Choice {
@@ -116,6 +119,12 @@ impl<'a> Plan<'a> {
                 sums: if fixed { Sums::Steps } else { Sums::F32 { scale: 1.0 } },
             },
         })
+    }
+
+    /// Whether there are exact loops for the profile.
+    #[cfg(test)]
+    pub(super) fn has_loop(&self) -> bool {
+        self.exact.is_some()
     }
 
     /// Whether vanishing products may be missed where they are not dropped: the bound on what they

@@ -3,6 +3,7 @@
 use aneal_kernels::simd::{self, Arch, Level, Work};
 use half::f16;
 
+use super::rule::STEPS;
 use crate::arithmetic::{LEAST_NORMAL, Tie};
 
 /// What the bits of a sum are.
@@ -33,7 +34,7 @@ pub(super) fn store(level: Level, kind: Sums, tie: Tie, sums: &[u32], out: &mut 
 }
 
 /// 2^-16 (B.2(1)).
-const STEP: f32 = 1.0 / super::rule::STEPS;
+const STEP: f32 = 1.0 / STEPS;
 
 struct Store<'a, const FIXED: bool, const AWAY: bool> {
     sums: &'a [u32],

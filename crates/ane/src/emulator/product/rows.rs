@@ -1,16 +1,17 @@
 //! Rows of a product from packed operands, tile by tile.
 //!
 //! A tile runs through one loop whose rule holds while sums stay below the limit. Where the norms of
-//! its operands do not say that they do, it goes in short stretches and looks before each at every
-//! sum and at the norms of what comes; sums that may reach the limit are computed once more, one
+//! its operands do not say that they do, it goes block by block and looks before each at every sum
+//! and at the norms of what comes; sums that may reach the limit are computed once more, one
 //! term after another, by [`Accumulator`].
 
 use half::f16;
 
-use super::panels::{BLOCK, Packed, Panel};
+use super::panels::{Packed, Panel};
 use super::plan::{Choice, Plan};
 use super::round::{self, Sums};
-use super::tile::{self, MAX_COLS, MAX_SUMS, Stretch};
+use super::rule::STEPS;
+use super::tile::{self, MAX_COLS, MAX_SUMS};
 use super::{Bias, Operand};
 use crate::arithmetic::Accumulator;
 
@@ -70,8 +71,7 @@ impl Rows<'_> {
             let sums = &mut sums[..size.rows * size.cols];
             self.start(place, choice.sums, sums);
             if fits {
-                let stretch = Stretch { left: left.values, least: left.least, right: right.values };
-                tile::add(plan.level, choice.kernel, stretch, sums);
+                tile::add(plan.level, choice.kernel, [left.lines, right.lines], sums);
                 marks = [0; MAX_ROWS];
             } else {
                 marks = self.watched(choice, left, right, sums);
@@ -90,7 +90,7 @@ impl Rows<'_> {
         }
     }
 
-    /// Adds the products stretch by stretch. Marks the sums that may have reached the limit: theirs
+    /// Adds the products block by block. Marks the sums that may have reached the limit: theirs
     /// are of no use.
     fn watched(
         &self,
@@ -101,22 +101,21 @@ impl Rows<'_> {
     ) -> Marks {
         let (plan, size) = (self.plan, self.plan.size);
         let mut marks = [0; MAX_ROWS];
-        let lefts = left.values.chunks(BLOCK * size.rows).zip(left.least.chunks(BLOCK * size.rows));
-        let rights = right.values.chunks(BLOCK * size.cols);
+        let lines = left.lines.blocks(size.rows).zip(right.lines.blocks(size.cols));
         let norms = left.norms.chunks(size.rows).zip(right.norms.chunks(size.cols));
-        for (((left, least), right), (rows, cols)) in lefts.zip(rights).zip(norms) {
-            let terms = left.len() / size.rows;
+        for ((left, right), (rows, cols)) in lines.zip(norms) {
+            let terms = left.peaks.len();
             for ((sums, row), marks) in sums.chunks(size.cols).zip(rows).zip(&mut marks) {
                 for (j, (sum, col)) in sums.iter().zip(cols).enumerate() {
                     let start = match choice.sums {
                         Sums::F32 { scale } => f32::from_bits(*sum).abs() / scale,
-                        Sums::Steps => (*sum as i32 as f32).abs() / super::rule::STEPS,
+                        Sums::Steps => (*sum as i32 as f32).abs() / STEPS,
                     };
                     let fits = plan.bound(start, row * col, terms) < plan.limit;
                     *marks |= u32::from(!fits) << j;
                 }
             }
-            tile::add(plan.level, choice.kernel, Stretch { left, least, right }, sums);
+            tile::add(plan.level, choice.kernel, [left, right], sums);
         }
         marks
     }
@@ -130,7 +129,7 @@ impl Rows<'_> {
             Bias::PerColumn(bias) => bias[col],
         };
         let mut sum = Accumulator::new(arithmetic, bias);
-        let column = right.values[lane..].iter().step_by(self.plan.size.cols);
+        let column = right.lines.values[lane..].iter().step_by(self.plan.size.cols);
         for (k, w) in column.take(self.source.layout.cols).enumerate() {
             sum.add_product(arithmetic.operand(self.source.at(row, k)), *w);
         }
@@ -156,7 +155,7 @@ impl Rows<'_> {
     fn start(&self, place: Place, kind: Sums, sums: &mut [u32]) {
         let bits = |bias: &f32| match kind {
             Sums::F32 { scale } => (bias * scale).to_bits(),
-            Sums::Steps => (bias * super::rule::STEPS) as i32 as u32,
+            Sums::Steps => (bias * STEPS) as i32 as u32,
         };
         let (held, width) = (self.held(place), self.plan.size.cols);
         for (i, sums) in sums.chunks_mut(width).enumerate().take(place.rows) {

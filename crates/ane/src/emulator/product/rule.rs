@@ -4,6 +4,8 @@
 //! the limit; who calls it sees to that. Left operands of fixed-point sums come prepared, see
 //! [`nudged`].
 
+use std::cmp::Ordering;
+
 use aneal_kernels::simd::Vector;
 
 use crate::arithmetic::LEAST_NORMAL;
@@ -11,8 +13,12 @@ use crate::arithmetic::LEAST_NORMAL;
 /// Steps of the fixed-point accumulator in 1 (B.2(1)).
 pub(super) const STEPS: f32 = 65_536.0;
 
-/// Size of a product from which on [`Fixed`] must be `LARGE`: 2^22 steps.
-pub(super) const LARGE: f32 = 64.0;
+/// Whether [`Fixed`] must be `LARGE` for products of operands up to these sizes: 2^22 steps, which
+/// are 64, or no number.
+#[inline(always)]
+pub(super) fn is_large(left: f32, right: f32) -> bool {
+    !matches!((left * right).partial_cmp(&64.0), Some(Ordering::Less))
+}
 
 /// 2^22: below that, adding [`ROUNDER`] gives a value whose last bit is worth 1.
 const ROUNDED: f32 = 4_194_304.0;
@@ -30,6 +36,13 @@ const SHIFT: u32 = 9;
 pub(super) trait Rule<const STEP: usize> {
     /// What every addition adds too much, as an integer.
     const OFFSET: u32 = 0;
+
+    /// Whether a cheaper rule of the same kind would not do for operands, left and right, with
+    /// these peaks and edges, see `Decode`.
+    #[inline(always)]
+    fn is_needed(_peaks: [f32; 2], _edges: [f32; 2]) -> bool {
+        false
+    }
 
     /// `sum` and the products of `x` and `w`. A product is dropped where the size of its `w` is
     /// below `least`, if the rule drops any.
@@ -61,16 +74,21 @@ impl Rule<1> for Plain {
 ///   that only if it is even: then the nearest even integer is p again.
 ///
 /// So it is the same with fused multiply-add and without. Adding [`ROUNDER`] rounds, and leaves the
-/// integer in the low bits, which is all that a wrapping sum needs: `end` takes away what the
-/// constant adds. See [`add_large`] for products of 2^22 steps and more.
+/// integer in the low bits, which is all that a wrapping sum needs: what constants add is
+/// [`Rule::OFFSET`]. See [`add_large`] for products of 2^22 steps and more.
 pub(super) struct Fixed<const LARGE: bool, const DROPS: bool>;
 
 impl<const LARGE: bool, const DROPS: bool> Rule<1> for Fixed<LARGE, DROPS> {
     const OFFSET: u32 = if LARGE { LARGE_OFFSET } else { ROUNDER.to_bits() };
 
     #[inline(always)]
+    fn is_needed(peaks: [f32; 2], edges: [f32; 2]) -> bool {
+        LARGE && is_large(peaks[0], peaks[1]) || DROPS && edges[0] > edges[1]
+    }
+
+    #[inline(always)]
     fn add<V: Vector>(sum: V, [x]: [V; 1], [least]: [V; 1], [w]: [V; 1]) -> V {
-        let w = if DROPS { size(w).if_less(least, V::splat(0.0), w) } else { w };
+        let w = if DROPS { w.unless_less(size(w), least) } else { w };
         if LARGE {
             add_large(sum, x.times(w))
         } else {
@@ -165,7 +183,7 @@ fn size<V: Vector>(x: V) -> V {
 fn half_product<V: Vector, const AWAY: bool>(x: V, w: V) -> V {
     let product = x.times(w);
     let rounded = to_eleven_bits::<V, AWAY>(product);
-    size(product).if_less(V::splat(LEAST_NORMAL), V::splat(0.0), rounded)
+    rounded.unless_less(size(product), V::splat(LEAST_NORMAL))
 }
 
 #[inline(always)]
@@ -188,4 +206,69 @@ fn to_eleven_bits<V: Vector, const AWAY: bool>(x: V) -> V {
         x.plus_bits(half(0x0FFF)).plus_bits(x.down::<13>().and_bits(1))
     };
     moved.and_bits(!0x1FFF)
+}
+
+#[cfg(test)]
+mod tests {
+    use aneal_kernels::simd::{self, Arch, Level, Work};
+
+    use super::*;
+
+    /// Rounds all products m n g steps that [`Fixed`] is for; m and n are all values of 11 bits.
+    struct All<const LARGE: bool> {
+        log_g: i32,
+    }
+
+    impl<const LARGE: bool> Work for All<LARGE> {
+        /// What was rounded wrongly: m, n, found.
+        type Output = Vec<(i64, i64, i32)>;
+
+        #[inline(always)]
+        fn run<A: Arch>(self) -> Self::Output {
+            let mut wrong = Vec::new();
+            let lanes = A::LANES;
+            let signed = |n: i64| if n % 2 == 0 { n } else { -n };
+            let scale = ((self.log_g - 16) as f32).exp2();
+            let right: Vec<f32> = (1024..2048).map(|n| signed(n) as f32).collect();
+            let mut found = [0.0; 16];
+            for m in 1024..2048 {
+                let x = A::Vector::splat(nudged(m as f32 * scale));
+                for (block, w) in right.chunks_exact(lanes).enumerate() {
+                    let zero = A::Vector::splat(0.0);
+                    let w = A::Vector::load(w);
+                    Fixed::<LARGE, false>::add(zero, [x], [zero], [w]).store(&mut found);
+                    for (lane, found) in found[..lanes].iter().enumerate() {
+                        let n = (1024 + block * lanes + lane) as i64;
+                        let offset = Fixed::<LARGE, false>::OFFSET;
+                        let found = found.to_bits().wrapping_sub(offset) as i32;
+                        // Twice the product, one more, and halved: half away from zero.
+                        let size = m * n;
+                        let size = match self.log_g {
+                            0.. => size << self.log_g,
+                            _ => ((size >> (-self.log_g - 1)) + 1) >> 1,
+                        };
+                        let fits = if LARGE { size < 1 << 31 } else { size < 1 << 22 };
+                        if fits && i64::from(found) != size * signed(n).signum() {
+                            wrong.push((m, n, found));
+                        }
+                    }
+                }
+            }
+            wrong
+        }
+    }
+
+    #[test]
+    fn every_product_is_rounded_half_away_from_zero() {
+        for &level in Level::supported() {
+            for log_g in -24..=10 {
+                let wrong = simd::run(level, All::<true> { log_g });
+                assert!(wrong.is_empty(), "{level:?}, large, 2^{log_g}: {:?}", wrong[0]);
+            }
+            for log_g in -24..=2 {
+                let wrong = simd::run(level, All::<false> { log_g });
+                assert!(wrong.is_empty(), "{level:?}, 2^{log_g}: {:?}", wrong[0]);
+            }
+        }
+    }
 }

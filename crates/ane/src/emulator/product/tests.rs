@@ -5,10 +5,21 @@ use half::f16;
 use proptest::prelude::*;
 
 use super::plan::Plan;
-use super::{Bias, Mode, Operand, compute};
+use super::{Bias, Mode, Operand, compute, product, product_serial};
 use crate::Profile;
 use crate::arithmetic::{Arithmetic, Groups, Nan, Overflow, Product, Subnormals, Tie, Wide};
 use crate::emulator::layout::MatrixLayout;
+
+/// The first values as a row-major `[rows, cols]` matrix.
+fn dense(data: &[f16], rows: usize, cols: usize) -> Operand<'_> {
+    let layout = MatrixLayout { offset: 0, rows, cols, row_step: cols as isize, col_step: 1 };
+    Operand { data, layout }
+}
+
+/// Rows as columns.
+fn transposed(x: Operand<'_>) -> Operand<'_> {
+    Operand { layout: x.layout.transposed(), ..x }
+}
 
 const PROFILES: [&str; 9] =
     ["m1", "m3-pro", "m3-ultra", "m4", "m4-pro", "m4-max", "m5-max", "m6", "strict"];
@@ -165,6 +176,25 @@ impl Case {
         out
     }
 
+    /// How far a fast element may be from the exact one before both are stored.
+    fn tolerance(&self, arithmetic: &Arithmetic, at: usize) -> f64 {
+        let ([a, b], k) = (self.operands(), self.left.1.cols);
+        let (row, col) = (at / b.layout.cols, at % b.layout.cols);
+        let squares = |x: f16| f64::from(arithmetic.operand(x)).powi(2);
+        let row: f64 = (0..k).map(|k| squares(a.at(row, k))).sum();
+        let col: f64 = (0..k).map(|k| squares(b.at(k, col))).sum();
+        let (products, k) = ((row * col).sqrt(), k as f64);
+        // Four roundings to fp16 each; f32 sums, of a bias as well; 2^-16 in fixed point.
+        let rounding = match arithmetic.product {
+            Product::Half => products / 512.0,
+            Product::Exact => 0.0,
+        };
+        rounding
+            + (products + 32_768.0) * k * 2_f64.powi(-23)
+            + (k + 1.0) * 2_f64.powi(-17)
+            + products / k.sqrt() / 128.0
+    }
+
     /// By the definition.
     fn reference(&self, arithmetic: &Arithmetic) -> Vec<f16> {
         let [a, b] = self.operands();
@@ -208,4 +238,128 @@ proptest! {
             prop_assert!(found == want, "{level:?}: {found:x?} is not {want:x?}");
         }
     }
+
+    #[test]
+    fn fast_is_near(
+        name in prop::sample::select(&PROFILES[..]), seed: u64, shape in shape(), kinds in kinds()
+    ) {
+        let arithmetic = profile(name);
+        let case = Case::new(seed, shape, kinds);
+        let want = case.run(&arithmetic, Mode::Exact, Level::best(), false);
+        for &level in Level::supported() {
+            let found = case.run(&arithmetic, Mode::Fast, level, false);
+            for (at, (found, want)) in found.iter().zip(&want).enumerate() {
+                let off = (found.to_f64() - want.to_f64()).abs();
+                let same = found.to_bits() == want.to_bits();
+                let limit = case.tolerance(&arithmetic, at);
+                let rounding = want.to_f64().abs() / 1024.0 + 2_f64.powi(-24);
+                prop_assert!(same || off <= limit + rounding, "{found} is not {want}, {at}, {level:?}");
+            }
+        }
+    }
+}
+
+/// Operands of a product of about normally distributed values.
+fn normal(seed: u64, [m, k, n]: [usize; 3], sizes: [f32; 2]) -> [Vec<f16>; 2] {
+    let mut random = Random(seed);
+    let mut value = |size: f32| {
+        let uniform = (0..4).map(|_| random.below(1 << 16) as f32 / 32_768.0 - 1.0);
+        f16::from_f32(uniform.sum::<f32>() * size)
+    };
+    [(0..m * k).map(|_| value(sizes[0])).collect(), (0..k * n).map(|_| value(sizes[1])).collect()]
+}
+
+#[test]
+fn every_profile_has_a_loop() {
+    for name in PROFILES {
+        assert!(Plan::new(&profile(name), Mode::Exact, Level::best()).has_loop(), "{name}");
+    }
+}
+
+#[test]
+fn fast_leaves_out_little() {
+    let dims @ [m, k, n] = [64, 256, 64];
+    // Root mean square of the difference, in parts of that of the results: rounding of products
+    // to fp16, of groups of four, and on M4 and later to 2^-16.
+    let limits = [("m1", 6e-4), ("m3-pro", 4e-4), ("m4", 3e-4), ("m5-max", 3e-4), ("strict", 6e-4)];
+    for (name, limit) in limits {
+        let (arithmetic, [a, b]) = (profile(name), normal(1, dims, [1.0, 0.05]));
+        let [fast, exact] = [Mode::Fast, Mode::Exact].map(|mode| {
+            let mut out = vec![f16::NAN; m * n];
+            let (a, b) = (dense(&a, m, k), dense(&b, k, n));
+            product(&arithmetic, mode, a, b, Bias::None, &mut out);
+            out
+        });
+        let square = |x: &f16| x.to_f64() * x.to_f64();
+        let all: f64 = exact.iter().map(square).sum();
+        let off = fast.iter().zip(&exact).map(|(x, y)| (x.to_f64() - y.to_f64()).powi(2));
+        let off = (off.sum::<f64>() / all).sqrt();
+        // Nothing at all would mean that the fast loop was not used.
+        assert!(off > 1e-6 && off < limit, "{name}: {off:e}");
+    }
+}
+
+#[test]
+fn fast_products_vanish_where_exact_ones_do() {
+    let dims @ [m, k, n] = [16, 64, 48];
+    let [a, b] = normal(2, dims, [1e-3, 1e-3]);
+    for name in PROFILES {
+        let mut out = vec![f16::NAN; m * n];
+        let (a, b) = (dense(&a, m, k), dense(&b, k, n));
+        product(&profile(name), Mode::Fast, a, b, Bias::None, &mut out);
+        assert!(out.iter().all(|x| *x == f16::ZERO), "{name}: products of about 2^-20");
+    }
+}
+
+#[test]
+fn thread_count_does_not_change_a_bit() {
+    let dims @ [m, k, n] = [150, 70, 90];
+    for sizes in [[1.0, 0.05], [100.0, 30.0]] {
+        let [a, b] = normal(3, dims, sizes);
+        for (name, mode) in [("m1", Mode::Exact), ("m4", Mode::Exact), ("m4", Mode::Fast)] {
+            let arithmetic = profile(name);
+            let run = |threads| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let mut out = vec![f16::NAN; m * n];
+                let (a, b) = (dense(&a, m, k), transposed(dense(&b, n, k)));
+                pool.install(|| product(&arithmetic, mode, a, b, Bias::None, &mut out));
+                out.into_iter().map(f16::to_bits).collect::<Vec<_>>()
+            };
+            let mut serial = vec![f16::NAN; m * n];
+            let operands = (dense(&a, m, k), transposed(dense(&b, n, k)));
+            product_serial(&arithmetic, mode, operands.0, operands.1, Bias::None, &mut serial);
+            let serial: Vec<u16> = serial.into_iter().map(f16::to_bits).collect();
+            assert_eq!(run(1), serial, "{name}");
+            assert_eq!(run(2), serial, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_sum_of_nothing_is_the_bias() {
+    let m4 = profile("m4");
+    let bias = [2_f32.powi(-20), -1.5].map(f16::from_f32);
+    for mode in [Mode::Exact, Mode::Fast] {
+        let mut out = [f16::NAN; 6];
+        let (a, b) = (dense(&[], 3, 0), dense(&[], 0, 2));
+        product(&m4, mode, a, b, Bias::PerColumn(&bias), &mut out);
+        assert_eq!(out.map(f16::to_f32), [0.0, -1.5, 0.0, -1.5, 0.0, -1.5], "C68");
+        product(&m4, mode, dense(&[], 0, 3), dense(&out, 3, 2), Bias::None, &mut []);
+    }
+}
+
+#[test]
+#[should_panic(expected = "[2, 3] x [2, 3]")]
+fn refuses_shapes_that_do_not_fit() {
+    let x = [f16::ONE; 6];
+    let operand = dense(&x, 2, 3);
+    product(&profile("m4"), Mode::Exact, operand, operand, Bias::None, &mut [f16::ZERO; 6]);
+}
+
+#[test]
+#[should_panic(expected = "leaves its buffer")]
+fn refuses_operands_outside_of_their_buffers() {
+    let x = [f16::ONE; 6];
+    let (a, b) = (dense(&x, 2, 3), dense(&x[..5], 3, 2));
+    product(&profile("m4"), Mode::Exact, a, b, Bias::None, &mut [f16::ZERO; 4]);
 }
