@@ -7,13 +7,13 @@ use aneal_golf::documents::{DocumentSeparator, held_out_start, split_documents};
 use aneal_golf::score::{Score, Windows, score};
 use aneal_golf::shard::{Split, TokenStream, find_shards};
 use aneal_golf::tokenizer::{ByteTable, Tokenizer};
-use aneal_model::cpu::Cpu;
 use aneal_model::{Backend, Params};
 use aneal_train::data::VAL_PERCENT;
 use aneal_train::{Event, Observer};
 use clap::Args;
 use tempfile::TempDir;
 
+use crate::backend::{self, BackendArgs, Workload};
 use crate::built_in;
 use crate::output::{note, usage};
 use crate::precision::PrecisionArg;
@@ -38,11 +38,13 @@ pub(crate) struct ScoreArgs {
     /// Number type of matrix operands
     #[arg(long, value_enum, default_value_t)]
     precision: PrecisionArg,
+    #[command(flatten)]
+    backend: BackendArgs,
 }
 
 /// A model ready to be scored.
 pub(crate) struct Evaluation {
-    backend: Cpu,
+    backend: Box<dyn Backend>,
     stream: TokenStream,
     bytes: ByteTable,
     windows: Windows,
@@ -85,7 +87,10 @@ impl Evaluation {
             )));
         }
         let windows = Windows { seq_len, stride, max_tokens: args.max_tokens };
-        let backend = Cpu::new(&source.config, args.precision.resolve())?;
+        let config = args.backend.config()?;
+        let (model, precision) = (&source.config, args.precision.resolve());
+        let workload = Workload { seq_len, tokens: 0 };
+        let backend = backend::make(&config, model, precision, workload)?.backend;
         note(&format!("backend: {}", backend.describe()));
         note(&format!("windows: {seq_len} tokens, stride {stride}"));
         let bytes = ByteTable::new(&tokenizer, vocab_size)?;
@@ -97,7 +102,7 @@ impl Evaluation {
         self.backend.stage(params)?;
         let mut progress = Progress::new();
         let report = &mut |done, total| progress.event(Event::Validating { done, total });
-        let score = score(&mut self.backend, &self.stream, &self.bytes, self.windows, report)?;
+        let score = score(&mut *self.backend, &self.stream, &self.bytes, self.windows, report)?;
         progress.end();
         Ok(score)
     }

@@ -5,8 +5,10 @@
 
 #![forbid(unsafe_code)]
 
+mod backend;
 mod built_in;
 mod command;
+mod device;
 mod environment;
 mod evaluation;
 mod output;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use aneal_train::{Event, Observer};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::backend::Predicted;
 use crate::output::{grouped, note};
 
 /// Between two plain lines about updates, where there is no terminal.
@@ -23,6 +24,8 @@ pub(crate) struct Progress {
     step_ms: Option<f64>,
     /// Smoothed training loss.
     loss: Option<f64>,
+    /// What an update would take elsewhere.
+    predicted: Option<Predicted>,
 }
 
 impl Progress {
@@ -33,7 +36,12 @@ impl Progress {
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar
         });
-        Self { bar, last_plain: None, step_ms: None, loss: None }
+        Self { bar, last_plain: None, step_ms: None, loss: None, predicted: None }
+    }
+
+    /// Shows what a device would take beside what this machine takes.
+    pub(crate) fn beside(self, predicted: Option<Predicted>) -> Self {
+        Self { predicted, ..self }
     }
 
     /// Takes the bar away; later text is not disturbed by it.
@@ -75,7 +83,8 @@ impl Observer for Progress {
     fn event(&mut self, event: Event<'_>) {
         match event {
             Event::Started { config, backend, train, val } => {
-                self.line(&introduction::text(config, backend, train, val));
+                let text = introduction::text(config, backend, train, val, self.predicted);
+                self.line(&text);
             }
             Event::Note(text) => self.line(text),
             Event::Step { step, total, done, loss, lr, batch_tokens, step_ms, train_s, .. } => {
@@ -87,10 +96,15 @@ impl Observer for Progress {
                 let left = if done > 0.0 { train_s / done * (1.0 - done) } else { 0.0 };
                 let eta = humantime::format_duration(Duration::from_secs(left.round() as u64));
                 let of = total.map(|total| format!("/{total}")).unwrap_or_default();
-                let message = format!(
+                let mut message = format!(
                     "step {step}{of}  loss {loss:.4}  lr {lr:.2e}  {} tok/s  eta {eta}",
                     grouped(rate as u64)
                 );
+                if let (Some(Predicted { device, update_ms, .. }), Some(ms)) =
+                    (self.predicted, self.step_ms)
+                {
+                    message += &format!("  {ms:.0} ms here, {device} predicted {update_ms:.1} ms");
+                }
                 self.show(done, message, false);
             }
             Event::Validating { done, total } => {

@@ -4,6 +4,8 @@
 //! (a, b) -> (a cos - b sin, a sin + b cos). This is the convention of the original LLaMA weights;
 //! files that pair i with i + head_dim / 2 instead need their rows permuted.
 
+mod channels;
+
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -12,6 +14,8 @@ use crate::Element;
 use crate::lanes::map;
 use crate::matmul::{Epilogue, MAX_COLS, MatMut, Sums};
 use crate::simd::{Level, row_kernel};
+
+pub use channels::Channels;
 
 /// Cosines and sines for every position and pair, `[S, head_dim / 2]` each.
 #[derive(Clone, Debug)]

@@ -1,7 +1,9 @@
 //! The SwiGLU gate (Shazeer, 2020): gate = silu(h1) * h3 with silu(x) = x / (1 + e^-x), as epilogues
-//! of the products around it.
+//! of the products around it, and by itself.
 
 use std::ops::Range;
+
+use rayon::prelude::*;
 
 use crate::Element;
 use crate::arch::Arch;
@@ -77,6 +79,35 @@ impl<E: Element> Epilogue for StoreGateGrad<'_, E> {
     }
 }
 
+/// Values handled by one task of [`forward`] and [`backward`].
+const CHUNK: usize = 1 << 14;
+
+/// `gate[n] = silu(h1[n]) * h3[n]`, on all threads.
+pub fn forward(gate: &mut [f32], h1: &[f32], h3: &[f32]) {
+    assert!(gate.len() == h1.len() && gate.len() == h3.len(), "swiglu: lengths");
+    let level = Level::best();
+    gate.par_chunks_mut(CHUNK)
+        .zip(h1.par_chunks(CHUNK))
+        .zip(h3.par_chunks(CHUNK))
+        .for_each(|((gate, h1), h3)| gate_values(level, gate, h1, h3));
+}
+
+/// The gradients of `h1[n]` and `h3[n]` from that of the gate, on all threads. With s = sigmoid(h1):
+/// dh1 = dgate h3 s (1 + h1 (1 - s)) and dh3 = dgate h1 s.
+pub fn backward(dh1: &mut [f32], dh3: &mut [f32], dgate: &[f32], h1: &[f32], h3: &[f32]) {
+    let n = dgate.len();
+    assert!([dh1.len(), dh3.len(), h1.len(), h3.len()] == [n; 4], "swiglu: lengths");
+    let level = Level::best();
+    dh1.par_chunks_mut(CHUNK)
+        .zip(dh3.par_chunks_mut(CHUNK))
+        .zip(dgate.par_chunks(CHUNK))
+        .zip(h1.par_chunks(CHUNK))
+        .zip(h3.par_chunks(CHUNK))
+        .for_each(|((((dh1, dh3), dgate), h1), h3)| {
+            gate_grad_values(level, dh1, dh3, dgate, h1, h3);
+        });
+}
+
 /// `gate[n] = silu(h1[n]) * h3[n]`, for a single row.
 pub fn gate_row(gate: &mut [f32], h1: &[f32], h3: &[f32]) {
     assert!(gate.len() == h1.len() && gate.len() == h3.len(), "swiglu: lengths");
@@ -87,6 +118,25 @@ row_kernel! {
     fn gate_values(level: Level, gate: &mut [f32], h1: &[f32], h3: &[f32]) {
         for ((gate, &h1), &h3) in gate.iter_mut().zip(h1).zip(h3) {
             *gate = h1 * sigmoid::<A>(h1) * h3;
+        }
+    }
+}
+
+row_kernel! {
+    fn gate_grad_values(
+        level: Level,
+        dh1: &mut [f32],
+        dh3: &mut [f32],
+        dgate: &[f32],
+        h1: &[f32],
+        h3: &[f32],
+    ) {
+        let inputs = dgate.iter().zip(h1).zip(h3);
+        for ((dh1, dh3), ((&dgate, &h1), &h3)) in dh1.iter_mut().zip(dh3).zip(inputs) {
+            let s = sigmoid::<A>(h1);
+            let silu = h1 * s;
+            *dh1 = dgate * h3 * (s + silu * (1.0 - s));
+            *dh3 = dgate * silu;
         }
     }
 }
@@ -233,6 +283,10 @@ mod tests {
             let mut single = vec![0.0; hidden];
             gate_values(level, &mut single, h1, h3);
             assert_close("gate of a row", &single, &want, 3e-6);
+            let [mut dh1, mut dh3] = [(); 2].map(|()| vec![0.0; hidden]);
+            gate_grad_values(level, &mut dh1, &mut dh3, &dgate, h1, h3);
+            assert_close("dh1 of a row", &dh1, &want1, 3e-6);
+            assert_close("dh3 of a row", &dh3, &want3, 3e-6);
         }
     }
 
@@ -244,6 +298,21 @@ mod tests {
                 check::<f32>(level, t, hidden, spread);
                 check::<bf16>(level, t, hidden, spread);
             }
+        }
+    }
+
+    #[test]
+    fn long_rows_are_cut_without_a_seam() {
+        let n = 2 * CHUNK + 5;
+        let (h1, h3, dgate) = (uniform(1, n), uniform(2, n), uniform(3, n));
+        let [mut gate, mut dh1, mut dh3] = [(); 3].map(|()| vec![0.0; n]);
+        forward(&mut gate, &h1, &h3);
+        backward(&mut dh1, &mut dh3, &dgate, &h1, &h3);
+        let [mut want, mut want1, mut want3] = [(); 3].map(|()| vec![0.0; n]);
+        reference::forward(&mut want, &h1, &h3);
+        reference::backward(&mut want1, &mut want3, &dgate, &h1, &h3);
+        for (what, got, want) in [("gate", gate, want), ("dh1", dh1, want1), ("dh3", dh3, want3)] {
+            assert_close(what, &got, &want, 3e-6);
         }
     }
 

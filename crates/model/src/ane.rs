@@ -4,7 +4,7 @@
 //! A [`Plan`] is made for a model, a length of sequences and a device's profile. It can be printed,
 //! priced ([`Plan::price`]), written as MIL text, and walked by whatever runs it, emulator or
 //! hardware: its [`Section`]s say in which order programs and [`HostOp`]s follow each other, its
-//! [`KernelSpec`]s say what each program's surfaces hold. Nothing here runs anything.
+//! [`KernelSpec`]s say what each program's surfaces hold. [`AneBackend`] is what runs it.
 //!
 //! Surfaces are matrices of fp16, rows first: a row is a channel, a column a token of the micro-batch
 //! (or an output of a weight that lies beside the tokens). A backend writes [`Content::Weight`] blocks
@@ -22,6 +22,7 @@
 //! ```
 
 mod activation;
+mod backend;
 mod form;
 mod host;
 mod kernel;
@@ -30,6 +31,7 @@ mod price;
 mod ten_kernel;
 
 pub use activation::Activation;
+pub use backend::{AneBackend, Times};
 pub use host::HostOp;
 pub use kernel::{Block, Content, KernelSpec, Surface, WeightRef};
 pub use plan::{Order, Plan, Section, Step, Target};

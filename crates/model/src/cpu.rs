@@ -19,6 +19,8 @@ mod weights;
 mod workspace;
 
 pub use decode::Decoder;
+pub(crate) use weight_grads::WeightGradOperands;
+pub(crate) use weights::Weight;
 use weights::Weights;
 use workspace::Workspace;
 

@@ -80,6 +80,19 @@ pub enum Error {
         /// What was found, what was expected, what to do.
         reason: String,
     },
+    /// The engine refused something, or failed.
+    #[error("{engine}: cannot {action}: {source}")]
+    Engine {
+        /// What was to be done, with program and layer.
+        action: String,
+        /// What was to do it.
+        engine: String,
+        /// Its own report.
+        source: Box<aneal_ane::Error>,
+    },
+    /// A surface that the CPU cannot write or read.
+    #[error("a surface of the engine cannot be used: {0}")]
+    Surface(#[from] aneal_ane::Error),
     /// A program that cannot be written.
     #[error("a program of the engine cannot be written: {0}")]
     Mil(#[from] aneal_mil::Error),

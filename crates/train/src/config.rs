@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
+mod backend;
 mod layers;
 mod preset;
 
+pub use backend::{BackendConfig, EmulatedArithmetic, EmulatorConfig};
 pub use layers::Layers;
 pub use preset::{PRESETS, preset};
 
@@ -24,13 +26,21 @@ pub struct RunConfig {
     /// Decides initial weights, data order and samples.
     #[serde(default = "default_seed")]
     pub seed: u64,
-    /// What gradients are multiplied by inside the backward pass.
+    /// What gradients are multiplied by inside the backward pass, at first. Absent means 1, or what
+    /// fp16 needs on an engine that computes in it.
     #[serde(default = "default_loss_scale")]
     pub loss_scale: f32,
+    /// Updates without overflow after which the loss scale is doubled; 0 means never. Absent means 0,
+    /// or beside an absent `loss_scale` on an engine that computes in fp16 1000.
+    #[serde(default)]
+    pub loss_scale_growth: u64,
     /// Type of the operands of matrix multiplies; absent means the machine's best. The saved
     /// configuration names it, so that a run goes on as it began.
     #[serde(default = "Precision::best")]
     pub precision: Precision,
+    /// What computes.
+    #[serde(default)]
+    pub backend: BackendConfig,
     /// The shape of the model.
     pub model: ModelConfig,
     /// What is read.

@@ -168,6 +168,7 @@ impl<'a> Trainer<'a> {
             step: self.state.step,
             multiplier: self.config.schedule.multiplier(self.position()),
             grad_clip: self.config.adamw().grad_clip,
+            loss_scale_growth: self.config.loss_scale_growth,
         };
         let loss_scale = &mut self.state.loss_scale;
         let update = self.learner.update(self.backend, &batch, loss_scale, settings)?;

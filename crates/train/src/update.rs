@@ -26,6 +26,8 @@ pub struct Settings {
     pub multiplier: f64,
     /// Largest global norm of the gradients; 0 means any.
     pub grad_clip: f32,
+    /// Updates without overflow after which the loss scale is doubled; 0 means never.
+    pub loss_scale_growth: u64,
 }
 
 /// How an update went.
@@ -55,7 +57,8 @@ impl Learner {
         let scale = loss_scale.scale();
         let loss = backend.forward_backward(batch, scale, &mut self.grads)?;
         let grad_norm = sum_of_squares(self.grads.values()).sqrt() / f64::from(scale);
-        let accepted = loss_scale.accept(grad_norm, settings.step + 1)?;
+        let accepted =
+            loss_scale.accept(grad_norm, settings.step + 1, settings.loss_scale_growth)?;
         if accepted {
             let clip = clip_factor(grad_norm, settings.grad_clip);
             let rate = Rate { multiplier: settings.multiplier, grad_scale: clip / scale };

@@ -16,8 +16,8 @@ use aneal_train::run_folder::write_atomically;
 use anyhow::{Context, bail};
 use clap::Parser;
 
-use crate::Done;
 use crate::output::{note, result, usage};
+use crate::{Done, device};
 use report::Report;
 
 /// Flags of `aneal plan`.
@@ -60,7 +60,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, json: bool) -> anyhow::Result<Done> {
     let config = configure(args)?;
-    let profile = profile(&args.profile)?;
+    let profile = device::profile(&args.profile)?;
     let (device, costs) = costs(args, &profile)?;
     let seq_len = config.batch.seq_len.unwrap_or(config.model.seq_len);
     let target = Target { model: &config.model, profile: &profile, sequences: args.batch, seq_len };
@@ -108,44 +108,29 @@ fn configure(args: &Args) -> anyhow::Result<RunConfig> {
     Ok(layers.resolve()?)
 }
 
-/// A built-in profile, else one in a file.
-fn profile(name: &str) -> anyhow::Result<Profile> {
-    let path = Path::new(name);
-    match Profile::names().any(|known| known == name) || !path.exists() {
-        true => Ok(Profile::named(name)?),
-        false => Ok(Profile::from_file(path)?),
-    }
-}
-
 /// The costs asked for, else those of the profile's device, else those of a documented device with
 /// the same chip; and whose they are.
 fn costs(args: &Args, profile: &Profile) -> anyhow::Result<(&'static str, Costs)> {
-    let known = |name: &str| Costs::devices().find(|device| *device == name);
     let devices = || Costs::devices().collect::<Vec<_>>().join(", ");
     if let Some(name) = &args.costs {
-        let device = known(name).ok_or_else(|| {
+        let device = Costs::devices().find(|device| device == name).ok_or_else(|| {
             usage(format!("--costs: no device {name:?} has known costs; expected {}", devices()))
         })?;
         return Ok((device, Costs::of(device)?));
     }
-    if let Some(device) = known(&profile.name) {
-        return Ok((device, Costs::of(device)?));
+    let Some((device, costs)) = device::costs(profile)? else {
+        return Err(usage(format!(
+            "the profile {} is no device of which costs are known, so there is nothing to predict \
+             from; name one with --costs: {}",
+            profile.name,
+            devices()
+        )));
+    };
+    if device != profile.name {
+        let Profile { name, chip, .. } = profile;
+        note(&format!("{name} has no costs of its own: priced as {device}, also {chip}"));
     }
-    for relative in Profile::all()? {
-        if relative.chip == profile.chip
-            && let Some(device) = known(&relative.name)
-        {
-            let (name, chip) = (&profile.name, &profile.chip);
-            note(&format!("{name} has no costs of its own: priced as {device}, also {chip}"));
-            return Ok((device, Costs::of(device)?));
-        }
-    }
-    Err(usage(format!(
-        "the profile {} is no device of which costs are known, so there is nothing to predict from; \
-         name one with --costs: {}",
-        profile.name,
-        devices()
-    )))
+    Ok((device, costs))
 }
 
 /// Writes every program and its tables into a folder that is new or empty.

@@ -5,16 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
-use aneal_model::Backend;
-use aneal_model::cpu::Cpu;
 use aneal_train::config::{Layers, RunConfig};
 use aneal_train::data::Data;
 use aneal_train::run_folder::{Lock, RunFolder};
 use aneal_train::{Outcome, Summary, Trainer};
 use anyhow::Context;
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 
 use super::data::Separator;
+use crate::backend::{self, BackendArgs, Chosen, Workload};
 use crate::output::{grouped, note, result};
 use crate::precision::PrecisionArg;
 use crate::progress::Progress;
@@ -32,7 +31,8 @@ pub(crate) struct Args {
     config: Option<PathBuf>,
     /// Continue the run in this folder exactly where its newest checkpoint left off
     #[arg(long, value_name = "DIR", conflicts_with_all = ["preset", "config", "out", "set", "data",
-          "text", "separator", "tokenizer", "precision", "tokens", "steps", "seconds", "seed"])]
+          "text", "separator", "tokenizer", "backend", "profile", "plan", "arithmetic", "precision",
+          "tokens", "steps", "seconds", "seed"])]
     resume: Option<PathBuf>,
     /// Folder with training and validation shards
     #[arg(long, value_name = "DIR", conflicts_with = "text")]
@@ -46,9 +46,8 @@ pub(crate) struct Args {
     /// SentencePiece model [default: tokenizer.model beside the shards, or the built-in one for text]
     #[arg(long, value_name = "MODEL")]
     tokenizer: Option<PathBuf>,
-    /// What computes
-    #[arg(long, value_enum, default_value_t = BackendKind::Auto)]
-    backend: BackendKind,
+    #[command(flatten)]
+    backend: BackendArgs,
     /// Number type of matrix operands [default: the configuration's, else auto]
     #[arg(long, value_enum)]
     precision: Option<PrecisionArg>,
@@ -78,34 +77,29 @@ pub(crate) struct Args {
     run_id: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum BackendKind {
-    /// The best there is, and says which
-    Auto,
-    /// The CPU
-    Cpu,
-}
-
 pub(crate) fn run(args: Args, json: bool) -> anyhow::Result<Done> {
-    let (folder, lock, config, data) = match &args.resume {
+    let ((folder, lock, config, data), chosen) = match &args.resume {
         Some(path) => {
             let (folder, config) = RunFolder::open(path)?;
             let lock = folder.lock()?;
             let data = Data::open(&config, &folder, built_in::assets())?;
-            (folder, lock, config, data)
+            let chosen = choose(&config)?;
+            ((folder, lock, config, data), chosen)
         }
-        None => start(&args)?,
+        None => {
+            let config = configure(&args)?;
+            // Before there is a run folder, so that one that cannot be leaves none behind.
+            let chosen = choose(&config)?;
+            (start(&args, config)?, chosen)
+        }
     };
     note(&format!("{:<9}{}", "run", folder.root().display()));
-    let mut backend = Cpu::new(&config.model, config.precision)?;
-    if args.backend == BackendKind::Auto {
-        note(&format!("{:<9}chose the cpu, as this build has no other backend", "auto"));
-    }
+    args.backend.explain(&config.backend);
     let root = folder.root().to_owned();
     let stop = stop_on_signal()?;
-    let mut progress = Progress::new();
-    let backend: &mut dyn Backend = &mut backend;
-    let outcome = Trainer::new(config, folder, lock, data, backend, &mut progress)
+    let mut progress = Progress::new().beside(chosen.predicted);
+    let mut backend = chosen.backend;
+    let outcome = Trainer::new(config, folder, lock, data, &mut *backend, &mut progress)
         .and_then(|trainer| trainer.run(&stop));
     progress.end();
     match outcome? {
@@ -121,10 +115,15 @@ pub(crate) fn run(args: Args, json: bool) -> anyhow::Result<Done> {
     }
 }
 
+/// What the configuration computes on.
+fn choose(config: &RunConfig) -> anyhow::Result<Chosen> {
+    let workload = Workload { seq_len: config.seq_len(), tokens: config.batch.tokens };
+    backend::make(&config.backend, &config.model, config.precision, workload)
+}
+
 /// Makes the run folder and opens the data. A folder is only a run once its data is good, so that
 /// the same command works after the data was put right.
-fn start(args: &Args) -> anyhow::Result<(RunFolder, Lock, RunConfig, Data)> {
-    let config = configure(args)?;
+fn start(args: &Args, config: RunConfig) -> anyhow::Result<(RunFolder, Lock, RunConfig, Data)> {
     let root = args.out.clone().unwrap_or_else(|| default_folder(args, &config));
     let existed = root.exists();
     let folder = RunFolder::create(&root)?;
@@ -169,6 +168,7 @@ fn configure(args: &Args) -> anyhow::Result<RunConfig> {
     if let Some(precision) = args.precision {
         layers.set("precision", precision.resolve().name());
     }
+    args.backend.apply(&mut layers)?;
     if let Some(separator) = args.separator {
         let kind: aneal_golf::documents::DocumentSeparator = separator.into();
         layers.set("data.separator", toml::Value::try_from(kind)?);

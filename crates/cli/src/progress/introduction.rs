@@ -4,6 +4,7 @@ use aneal_golf::shard::TokenStream;
 use aneal_train::RunConfig;
 use aneal_train::config::Decay;
 
+use crate::backend::Predicted;
 use crate::output::grouped;
 
 /// A few lines, each a name and what there is to know.
@@ -12,8 +13,9 @@ pub(super) fn text(
     backend: &str,
     train: &TokenStream,
     val: &TokenStream,
+    predicted: Option<Predicted>,
 ) -> String {
-    let rows = [
+    let mut rows = vec![
         ("preset", config.name.clone()),
         ("model", model(config)),
         ("data", format!("{} for training, {} for validation", stream(train), stream(val))),
@@ -22,7 +24,15 @@ pub(super) fn text(
         ("limit", limit(config)),
         ("backend", backend.to_owned()),
     ];
-    rows.map(|(name, value)| format!("{name:<9}{value}")).join("\n")
+    if let Some(Predicted { device, update_ms, watts }) = predicted {
+        let rate = grouped((config.batch.tokens as f64 / update_ms * 1e3) as u64);
+        let text = format!(
+            "{device}, predicted: {update_ms:.1} ms an update, {rate} tokens a second, {watts:.1} W"
+        );
+        rows.push(("device", text));
+    }
+    let lines = rows.iter().map(|(name, value)| format!("{name:<9}{value}"));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn model(config: &RunConfig) -> String {

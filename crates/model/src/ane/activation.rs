@@ -75,10 +75,41 @@ pub enum Activation {
     NormGradOfKeyValue,
 }
 
+/// How many rows an activation has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Height {
+    /// D
+    Stream,
+    /// Q
+    Query,
+    /// KV
+    KeyValue,
+    /// H
+    Hidden,
+    /// heads S
+    Scores,
+}
+
 impl Activation {
     /// How many rows it has for sequences of `seq_len` tokens.
     #[must_use]
     pub fn rows(self, config: &ModelConfig, seq_len: usize) -> usize {
+        match self.height() {
+            Height::Stream => config.dim,
+            Height::Query => config.q_width(),
+            Height::KeyValue => config.kv_width(),
+            Height::Hidden => config.hidden,
+            Height::Scores => config.heads * seq_len,
+        }
+    }
+
+    /// Whether its rows are those of the residual stream.
+    #[must_use]
+    pub fn is_of_stream(self) -> bool {
+        self.height() == Height::Stream
+    }
+
+    fn height(self) -> Height {
         match self {
             Self::AttentionNorm
             | Self::AttentionBranch
@@ -90,7 +121,7 @@ impl Activation {
             | Self::FfnNormGrad
             | Self::AttentionBranchGrad
             | Self::NormGradOfQuery
-            | Self::NormGradOfKeyValue => config.dim,
+            | Self::NormGradOfKeyValue => Height::Stream,
             Self::Query
             | Self::KeyRepeated
             | Self::ValueRepeated
@@ -99,15 +130,35 @@ impl Activation {
             | Self::QueryGradTurned
             | Self::KeyRepeatedGradTurned
             | Self::ValueRepeatedGrad
-            | Self::QueryGrad => config.q_width(),
+            | Self::QueryGrad => Height::Query,
             Self::Key | Self::Value | Self::KeyGradTurned | Self::KeyGrad | Self::ValueGrad => {
-                config.kv_width()
+                Height::KeyValue
             }
             Self::H1 | Self::H3 | Self::Gate | Self::GateGrad | Self::H1Grad | Self::H3Grad => {
-                config.hidden
+                Height::Hidden
             }
-            Self::Probabilities | Self::ProbabilityGrads => config.heads * seq_len,
+            Self::Probabilities | Self::ProbabilityGrads => Height::Scores,
         }
+    }
+
+    /// Whether the backward pass reads what the forward pass left of it.
+    #[must_use]
+    pub fn is_kept(self) -> bool {
+        matches!(
+            self,
+            Self::AttentionNorm
+                | Self::Query
+                | Self::Key
+                | Self::Value
+                | Self::KeyRepeated
+                | Self::ValueRepeated
+                | Self::Attention
+                | Self::MiddleStream
+                | Self::FfnNorm
+                | Self::H1
+                | Self::H3
+                | Self::Gate
+        )
     }
 
     /// Whether it only passes from one program to another, so that the CPU copies its fp16 from

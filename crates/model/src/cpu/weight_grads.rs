@@ -7,24 +7,24 @@ use crate::profile::{Op, Profile};
 
 /// Both operands of such a product, put in order.
 #[derive(Debug)]
-pub(super) struct WeightGradOperands<E: Element> {
+pub(crate) struct WeightGradOperands<E: Element> {
     dy: Panels<E>,
     x: Panels<E>,
 }
 
 impl<E: Element> WeightGradOperands<E> {
     /// Empty, for products by `kernel`.
-    pub(super) fn new(kernel: Kernel<E>) -> Self {
+    pub(crate) fn new(kernel: Kernel<E>) -> Self {
         Self { dy: Panels::new(kernel), x: Panels::new(kernel) }
     }
 
     /// Takes the gradient of an output.
-    pub(super) fn pack_dy(&mut self, profile: &mut Profile, dy: Mat<'_, E>) {
+    pub(crate) fn pack_dy(&mut self, profile: &mut Profile, dy: Mat<'_, E>) {
         profile.time(Op::Packing, || self.dy.pack(dy));
     }
 
     /// Adds the gradient of the weights `[out, in]` that made that output from `x`.
-    pub(super) fn add(&mut self, profile: &mut Profile, dw: &mut [f32], scale: f32, x: Mat<'_, E>) {
+    pub(crate) fn add(&mut self, profile: &mut Profile, dw: &mut [f32], scale: f32, x: Mat<'_, E>) {
         profile.time(Op::Packing, || self.x.pack(x));
         let mul_adds = dw.len() * x.rows();
         let out = MatMut::new(dw, dw.len() / x.cols(), x.cols());

@@ -9,29 +9,31 @@ use crate::{ModelConfig, Params};
 
 /// A `[out, in]` matrix, packed for `x W^T` and for `dy W`.
 #[derive(Debug)]
-pub(super) struct Weight<E: Element> {
+pub(crate) struct Weight<E: Element> {
     forward: Panels<E>,
     backward: Panels<E>,
 }
 
 impl<E: Element> Weight<E> {
-    fn new(kernel: Kernel<E>) -> Self {
+    /// Nothing packed yet.
+    pub(crate) fn new(kernel: Kernel<E>) -> Self {
         Self { forward: Panels::new(kernel), backward: Panels::new(kernel) }
     }
 
-    fn pack(&mut self, values: &[f32], out: usize) {
+    /// Takes over `values[out, in]`.
+    pub(crate) fn pack(&mut self, values: &[f32], out: usize) {
         let matrix = Mat::new(values, out, values.len() / out);
         self.forward.pack(matrix.t());
         self.backward.pack(matrix);
     }
 
     /// Right operand `[in, out]` of the forward pass.
-    pub(super) fn forward(&self) -> PanelsView<'_, E> {
+    pub(crate) fn forward(&self) -> PanelsView<'_, E> {
         self.forward.view()
     }
 
     /// Right operand `[out, in]` of the gradient of the input.
-    pub(super) fn backward(&self) -> PanelsView<'_, E> {
+    pub(crate) fn backward(&self) -> PanelsView<'_, E> {
         self.backward.view()
     }
 }

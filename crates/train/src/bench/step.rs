@@ -124,7 +124,7 @@ pub fn update(subject: &Subject) -> Result<Update> {
     // Since the end of the first update, which does not count.
     let mut counted = None;
     let seconds = subject.time(|| {
-        let settings = Settings { step: made, multiplier: 1.0, grad_clip };
+        let settings = Settings { step: made, multiplier: 1.0, grad_clip, loss_scale_growth: 0 };
         learner.update(&mut timed, &batch, &mut loss_scale, settings)?;
         made += 1;
         if made == 1 {

@@ -8,6 +8,11 @@ use toml::{Table, Value};
 use super::{RunConfig, preset};
 use crate::{Error, Result};
 
+/// The loss scale at first, and updates until it is doubled, where gradients go through fp16. Engines
+/// multiply gradients below 2^-14 or so away, and hold sums below 2^15 (C64, C65): the window is found
+/// from its upper end, since only overflow can be seen.
+const FP16_LOSS_SCALE: (f64, i64) = (65_536.0, 1000);
+
 /// A configuration being put together, later layers over earlier ones.
 #[derive(Clone, Debug)]
 pub struct Layers {
@@ -113,7 +118,26 @@ impl Layers {
     /// Unknown or missing keys, wrong types.
     pub fn resolve_unchecked(mut self) -> Result<RunConfig> {
         self.expand_model()?;
+        self.expand_loss_scale();
         Value::Table(self.table).try_into().map_err(invalid)
+    }
+
+    /// Whether the configuration as it stands computes on an emulated engine.
+    #[must_use]
+    pub fn is_emulated(&self) -> bool {
+        let backend = self.table.get("backend").and_then(Value::as_table);
+        backend.and_then(|table| table.get("kind")).and_then(Value::as_str) == Some("emulator")
+    }
+
+    /// Engines compute in fp16, which needs a loss scale where none is given.
+    fn expand_loss_scale(&mut self) {
+        if self.is_emulated() && !self.table.contains_key("loss_scale") {
+            let (scale, growth) = FP16_LOSS_SCALE;
+            self.set("loss_scale", scale);
+            if !self.table.contains_key("loss_scale_growth") {
+                self.set("loss_scale_growth", growth);
+            }
+        }
     }
 
     /// Puts the sizes of `model.preset` under the other keys of `[model]`.
@@ -179,6 +203,21 @@ mod tests {
         assert_eq!(config.batch.tokens, 10240);
         assert_eq!(config.name, "my run");
         assert_eq!((config.model.layers, config.model.dim), (3, 512));
+    }
+
+    #[test]
+    fn engines_get_a_loss_scale_unless_one_is_given() {
+        let resolved = |preset: &str, settings: &[&str]| {
+            let mut layers = Layers::preset(preset).unwrap();
+            settings.iter().for_each(|setting| layers.assign(setting).unwrap());
+            let config = layers.resolve().unwrap();
+            (config.loss_scale, config.loss_scale_growth)
+        };
+        let emulator = "backend.kind=emulator";
+        assert_eq!(resolved("quickstart", &[]), (1.0, 0));
+        assert_eq!(resolved("quickstart", &[emulator]), (65_536.0, 1000));
+        assert_eq!(resolved("quickstart", &[emulator, "loss_scale=16.0"]), (16.0, 0));
+        assert_eq!(resolved("pr801", &[emulator]), (256.0, 0)); // as published
     }
 
     #[test]
