@@ -21,8 +21,8 @@ use aneal_model::philox::{Philox, Stream};
 use aneal_model::{Backend, Batch, Grads, ModelConfig, Params, Precision, init};
 
 const SEQ_LEN: usize = 256;
-/// As the published trainers scale gradients (C58).
-const SCALE: f32 = 256.0;
+/// As the trainer scales gradients.
+const SCALE: f32 = 65_536.0;
 
 /// An emulated engine, and how long things took.
 struct Engine {
@@ -104,13 +104,15 @@ fn main() -> Result<(), Box<dyn Error>> {
             rate / cpu_rate
         );
         println!(
-            "{:<5} whole step  {:8.1} ms: engine {:.1}, surfaces {:.1}, host {:.1}, waiting {:.1}",
+            "{:<5} whole step  {:8.1} ms: engine {:.1}, surfaces {:.1}, host {:.1}, waiting {:.1}; \
+             beside them {:.1}",
             mode.name(),
             1e3 * step_s,
             1e3 * times.engine_s,
             1e3 * times.surfaces_s,
             1e3 * times.host_s,
-            1e3 * times.waiting_s
+            1e3 * times.waiting_s,
+            1e3 * times.beside_s
         );
     }
     Ok(())

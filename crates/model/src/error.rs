@@ -90,9 +90,6 @@ pub enum Error {
         /// Its own report.
         source: Box<aneal_ane::Error>,
     },
-    /// A surface that the CPU cannot write or read.
-    #[error("a surface of the engine cannot be used: {0}")]
-    Surface(#[from] aneal_ane::Error),
     /// A program that cannot be written.
     #[error("a program of the engine cannot be written: {0}")]
     Mil(#[from] aneal_mil::Error),

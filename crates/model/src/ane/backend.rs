@@ -29,11 +29,10 @@ use std::time::Instant;
 use aneal_ane::engine::Engine;
 use aneal_kernels::matmul::Kernel;
 use aneal_kernels::rope;
-use rayon::prelude::*;
 
 use super::{Content, Plan};
 use crate::cpu::WeightGradOperands;
-use crate::{Backend, Batch, Error, Grads, Params, Profile, Result};
+use crate::{Backend, Batch, Error, Grads, Op, Params, Profile, Result};
 use beside::{Beside, Sums};
 use pass::{Machine, Pass, Passing, Purpose, State};
 use program::Program;
@@ -57,7 +56,7 @@ pub struct AneBackend {
     beyond: u64,
 }
 
-/// Seconds of the thread that feeds the engine.
+/// Seconds of the thread that feeds the engine, and of the work beside it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Times {
     /// Programs running.
@@ -68,6 +67,8 @@ pub struct Times {
     pub host_s: f64,
     /// Waiting for the work beside the engine when everything else was done.
     pub waiting_s: f64,
+    /// Of that work, on whatever threads it found.
+    pub beside_s: f64,
 }
 
 /// Some sequences of a batch, as long as the plan's.
@@ -93,7 +94,7 @@ impl AneBackend {
         let programs: Vec<Program> = plan
             .kernels
             .iter()
-            .map(|spec| Program::new(spec, model.layers, &*engine))
+            .map(|spec| Program::new(&plan, spec, &*engine))
             .collect::<Result<_>>()?;
         let mut passing = Passing::new();
         for (at, program) in programs.iter().enumerate() {
@@ -138,7 +139,10 @@ impl AneBackend {
 
     /// Where the time went since this was asked last.
     pub fn take_times(&mut self) -> Times {
-        std::mem::take(&mut self.state.times)
+        let (times, profile) =
+            (std::mem::take(&mut self.state.times), std::mem::take(&mut self.profile));
+        let beside_s = Op::ALL.iter().map(|&op| profile.entry(op).seconds).sum();
+        Times { beside_s, ..times }
     }
 
     /// Runs all dispatches of a micro-batch on what the surfaces hold since the last step, and nothing
@@ -149,11 +153,7 @@ impl AneBackend {
     pub fn dispatch_all(&self) -> Result<()> {
         for (place, program) in self.programs.iter().enumerate() {
             for at in 0..self.plan.dispatches_of(place) {
-                program.evaluate(at % self.plan.model.layers).map_err(|source| Error::Engine {
-                    action: format!("run program {}", program.name),
-                    engine: self.engine.describe(),
-                    source: Box::new(source),
-                })?;
+                program.evaluate(at % self.plan.model.layers, &*self.engine)?;
             }
         }
         Ok(())
@@ -275,10 +275,10 @@ impl Backend for AneBackend {
             return Err(Error::Weights("they were laid out for another model".to_owned()));
         }
         self.weights.stage(self.plan.model.vocab_size, params);
-        let staged: Vec<_> = self.programs.iter().flat_map(Program::staged).collect();
-        let beyond: Result<Vec<u64>> =
-            staged.par_iter().map(|(port, layer)| port.stage(*layer, params)).collect();
-        self.staged_beyond = beyond?.iter().sum();
+        self.staged_beyond = 0;
+        for program in &self.programs {
+            self.staged_beyond += program.stage(params, &*self.engine)?;
+        }
         Ok(())
     }
 

@@ -127,14 +127,14 @@ impl Pass<'_> {
 
     /// The gradient of the table as embedding.
     pub(super) fn embedding_backward(&mut self) {
-        let weights = self.machine.weights;
-        (self.beside)(Job::Embedding {
-            slot: weights.layout.tok_embeddings.clone(),
-            ids: self.micro.inputs.clone(),
-            dx: self.state.stream_grad.clone(),
-            scale: self.share(),
-            width: weights.norm.len(),
-        });
+        let (layout, share) = (&self.machine.weights.layout, self.share());
+        let state = &mut *self.state;
+        let mut dx = state.tensors.room(state.stream_grad.len());
+        dx.iter_mut().zip(&state.stream_grad).for_each(|(dx, v)| *dx = share * v);
+        let dx = Arc::new(dx);
+        state.tensors.done(Arc::clone(&dx));
+        let (slot, ids) = (layout.tok_embeddings.clone(), self.micro.inputs.clone());
+        (self.beside)(Job::Embedding { slot, ids, dx, width: self.machine.plan.model.dim });
     }
 
     /// rms_norm backward, into the gradient of the residual stream.

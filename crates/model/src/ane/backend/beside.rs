@@ -21,8 +21,8 @@ pub(super) enum Job {
     Product { slot: Range<usize>, dy: Operand, x: Operand, scale: f32 },
     /// `dw[n] += scale values[n]`
     Add { slot: Range<usize>, values: Values, scale: f32 },
-    /// `dtable[V, D]`, rows `ids[t]` += scale dx`[T, D]`
-    Embedding { slot: Range<usize>, ids: Vec<u32>, dx: Vec<f32>, scale: f32, width: usize },
+    /// `dtable[ids[t], D] += dx[t, D]` for every token, D being `width`.
+    Embedding { slot: Range<usize>, ids: Vec<u32>, dx: Values, width: usize },
 }
 
 /// What jobs work with.
@@ -76,8 +76,7 @@ impl Sums<'_> {
                 let sums = self.grads.slice_mut(&slot).iter_mut();
                 sums.zip(&*values).for_each(|(sum, v)| *sum += scale * v);
             }
-            Job::Embedding { slot, ids, mut dx, scale, width } => {
-                dx.iter_mut().for_each(|v| *v *= scale);
+            Job::Embedding { slot, ids, dx, width } => {
                 embedding::backward(self.grads.slice_mut(&slot), &ids, &dx, width);
             }
         }

@@ -163,17 +163,13 @@ impl Pass<'_> {
         let program = &programs[place];
         let start = Instant::now();
         for port in &program.inputs {
-            self.fill(port, layer)?;
+            self.fill(program, port, layer)?;
         }
         let filled = Instant::now();
-        program.evaluate(layer).map_err(|source| Error::Engine {
-            action: format!("run program {} of layer {layer}", program.name),
-            engine: engine.describe(),
-            source: Box::new(source),
-        })?;
+        program.evaluate(layer, engine)?;
         let run = Instant::now();
         for port in &program.outputs {
-            self.read(port, layer)?;
+            self.read(program, port, layer)?;
         }
         let times = &mut self.state.times;
         times.engine_s += (run - filled).as_secs_f64();
@@ -182,16 +178,19 @@ impl Pass<'_> {
     }
 
     /// Writes an input's activations; weights are there since they were staged.
-    fn fill(&mut self, port: &Port, layer: usize) -> Result<()> {
-        let mut bytes = port.surface(layer).write()?;
-        let surface = program::halves_mut(&mut bytes)?;
+    fn fill(&mut self, program: &Program, port: &Port, layer: usize) -> Result<()> {
+        let Machine { engine, programs, passing, .. } = self.machine;
+        let failed = |error| program.failed("fill a surface of", layer, engine, error);
+        let mut bytes = port.surface(layer).write().map_err(failed)?;
+        let surface = program::halves_mut(&mut bytes).map_err(failed)?;
         for (place, content) in &port.blocks {
             let Content::Activation(activation) = *content else { continue };
-            self.state.beyond += match self.machine.passing.get(&activation) {
+            self.state.beyond += match passing.get(&activation) {
                 Some(&(from, output, source)) => {
-                    let bytes =
-                        self.machine.programs[from].outputs[output].surface(layer).read()?;
-                    convert::copy(surface, *place, program::halves(&bytes)?, source)
+                    let from = programs[from].outputs[output].surface(layer);
+                    let bytes = from.read().map_err(failed)?;
+                    let from = program::halves(&bytes).map_err(failed)?;
+                    convert::copy(surface, *place, from, source)
                 }
                 None => {
                     let values = self.get(layer, activation)?;
@@ -207,9 +206,11 @@ impl Pass<'_> {
 
     /// Reads an output's activations, but for those that a program passes to another, and the norm,
     /// which the engine only returns as it was given.
-    fn read(&mut self, port: &Port, layer: usize) -> Result<()> {
-        let bytes = port.surface(layer).read()?;
-        let surface = program::halves(&bytes)?;
+    fn read(&mut self, program: &Program, port: &Port, layer: usize) -> Result<()> {
+        let engine = self.machine.engine;
+        let failed = |error| program.failed("read a surface of", layer, engine, error);
+        let bytes = port.surface(layer).read().map_err(failed)?;
+        let surface = program::halves(&bytes).map_err(failed)?;
         for (place, content) in &port.blocks {
             let Content::Activation(activation) = *content else { continue };
             if activation.passes_through() || activation == Activation::AttentionNorm {

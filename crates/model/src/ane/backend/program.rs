@@ -8,9 +8,10 @@ use std::sync::Arc;
 use aneal_ane::engine::{Binding, Engine, Kernel, Procedure, Request, Source, Surface, Symbol};
 use aneal_mil::Dialect;
 use half::f16;
+use rayon::prelude::*;
 
 use super::convert::{self, Place};
-use crate::ane::{self, Content, KernelSpec, WeightRef};
+use crate::ane::{self, Content, KernelSpec, Plan, WeightRef};
 use crate::{Error, Params, Result};
 
 /// One of [`Plan::kernels`](crate::ane::Plan::kernels), compiled and loaded.
@@ -32,8 +33,13 @@ pub(super) struct Port {
 }
 
 impl Program {
-    /// Compiles a program and makes its surfaces.
-    pub(super) fn new(spec: &KernelSpec, layers: usize, engine: &dyn Engine) -> Result<Self> {
+    /// Compiles a program of a plan and makes its surfaces.
+    pub(super) fn new(plan: &Plan, spec: &KernelSpec, engine: &dyn Engine) -> Result<Self> {
+        let layers = plan.model.layers;
+        let misfit = |found: String| Error::Plan {
+            plan: plan.name.to_owned(),
+            reason: format!("the engine compiled program {} to something else: {found}", spec.name),
+        };
         let fail = |action: &str, source| Error::Engine {
             action: format!("{action} program {}", spec.name),
             engine: engine.describe(),
@@ -44,11 +50,11 @@ impl Program {
         let kernel = engine.compile(&source).map_err(|error| fail("compile", error))?;
         let of_layers = spec.inputs.iter().any(|input| input.weights().next().is_some());
         let [procedure] = kernel.procedures() else {
-            return Err(misfit(spec, "it has other procedures than the one it was written with"));
+            return Err(misfit(format!("it has {} procedures", kernel.procedures().len())));
         };
         let ports = |surfaces: &[ane::Surface], symbols: &[Symbol]| {
             let port = |surface: &ane::Surface| {
-                let symbol = find(spec, symbols, surface)?;
+                let symbol = find(symbols, surface).map_err(misfit)?;
                 let copies = if surface.weights().next().is_some() { layers } else { 1 };
                 let surfaces = (0..copies).map(|_| engine.surface(symbol.layout.bytes()));
                 let surfaces: aneal_ane::Result<_> = surfaces.collect();
@@ -69,19 +75,45 @@ impl Program {
         let outputs = ports(&spec.outputs, &procedure.outputs)?;
         let requests = (0..if of_layers { layers } else { 1 })
             .map(|layer| request(spec, procedure, layer, &inputs, &outputs))
-            .collect::<Result<_>>()?;
+            .collect::<Result<_, String>>()
+            .map_err(misfit)?;
         Ok(Self { name: spec.name, inputs, outputs, kernel, requests })
     }
 
     /// Runs it on the surfaces of a layer.
-    pub(super) fn evaluate(&self, layer: usize) -> aneal_ane::Result<()> {
-        self.kernel.evaluate(of_layer(&self.requests, layer))
+    pub(super) fn evaluate(&self, layer: usize, engine: &dyn Engine) -> Result<()> {
+        let request = of_layer(&self.requests, layer);
+        self.kernel.evaluate(request).map_err(|error| self.failed("run", layer, engine, error))
     }
 
-    /// Every surface that holds weights, with its layer.
-    pub(super) fn staged(&self) -> impl Iterator<Item = (&Port, usize)> {
+    /// Writes the weights of all layers; how many of them fp16 cannot hold.
+    pub(super) fn stage(&self, params: &Params, engine: &dyn Engine) -> Result<u64> {
         let weighty = self.inputs.iter().filter(|port| port.weights().next().is_some());
-        weighty.flat_map(|port| (0..port.surfaces.len()).map(move |layer| (port, layer)))
+        let surfaces: Vec<_> =
+            weighty.flat_map(|port| port.surfaces.iter().map(move |s| (port, s))).collect();
+        let layers = self.requests.len();
+        let beyond = surfaces.par_iter().enumerate().map(|(at, (port, surface))| {
+            let layer = at % layers;
+            let failed = |error| self.failed("write weights of", layer, engine, error);
+            let mut bytes = surface.write().map_err(failed)?;
+            port.stage(halves_mut(&mut bytes).map_err(failed)?, layer, params)
+        });
+        Ok(beyond.collect::<Result<Vec<u64>>>()?.iter().sum())
+    }
+
+    /// What is told when something that was to be done with it failed.
+    pub(super) fn failed(
+        &self,
+        action: &str,
+        layer: usize,
+        engine: &dyn Engine,
+        error: aneal_ane::Error,
+    ) -> Error {
+        Error::Engine {
+            action: format!("{action} program {} of layer {layer}", self.name),
+            engine: engine.describe(),
+            source: Box::new(error),
+        }
     }
 }
 
@@ -98,10 +130,8 @@ impl Port {
         })
     }
 
-    /// Writes a layer's weights; how many of them fp16 cannot hold.
-    pub(super) fn stage(&self, layer: usize, params: &Params) -> Result<u64> {
-        let mut bytes = self.surface(layer).write()?;
-        let surface = halves_mut(&mut bytes)?;
+    /// Writes a layer's weights into its surface; how many of them fp16 cannot hold.
+    fn stage(&self, surface: &mut [f16], layer: usize, params: &Params) -> Result<u64> {
         let mut beyond = 0;
         for (place, weight) in self.weights() {
             let name = weight.tensor(layer);
@@ -128,12 +158,8 @@ fn of_layer<T>(items: &[T], layer: usize) -> &T {
     &items[if items.len() == 1 { 0 } else { layer }]
 }
 
-/// The symbol that a surface of the plan is for.
-fn find<'a>(
-    spec: &KernelSpec,
-    symbols: &'a [Symbol],
-    surface: &ane::Surface,
-) -> Result<&'a Symbol> {
+/// The symbol that a surface of the plan is for; what was looked for if there is none.
+fn find<'a>(symbols: &'a [Symbol], surface: &ane::Surface) -> Result<&'a Symbol, String> {
     let symbol = symbols.iter().find(|symbol| symbol.name == surface.name);
     let fits = |symbol: &&Symbol| {
         symbol.layout.rows == surface.rows
@@ -141,7 +167,7 @@ fn find<'a>(
     };
     symbol.filter(fits).ok_or_else(|| {
         let ane::Surface { name, rows, columns, .. } = surface;
-        misfit(spec, &format!("it has no `{name}` of {rows} rows of {columns}"))
+        format!("it has no `{name}` of {rows} rows of {columns}")
     })
 }
 
@@ -152,14 +178,14 @@ fn request(
     layer: usize,
     inputs: &[Port],
     outputs: &[Port],
-) -> Result<Request> {
+) -> Result<Request, String> {
     let bind = |symbols: &[Symbol], surfaces: &[ane::Surface], ports: &[Port]| {
         let pairs = surfaces.iter().zip(ports);
         let bound = pairs.map(|(surface, port)| {
-            let symbol = find(spec, symbols, surface)?.index;
+            let symbol = find(symbols, surface)?.index;
             Ok(Binding { symbol, surface: port.surface(layer).clone() })
         });
-        bound.collect::<Result<Vec<_>>>()
+        bound.collect::<Result<Vec<_>, String>>()
     };
     let mut request = Request::new(procedure, &[], &[]);
     request.inputs = bind(&procedure.inputs, &spec.inputs, inputs)?;
@@ -167,26 +193,18 @@ fn request(
     Ok(request)
 }
 
-fn misfit(spec: &KernelSpec, found: &str) -> Error {
-    Error::Plan {
-        plan: spec.name.to_owned(),
-        reason: format!("the engine compiled it to something else: {found}"),
-    }
-}
-
 /// The halves of a locked surface.
-pub(super) fn halves(bytes: &[u8]) -> Result<&[f16]> {
+pub(super) fn halves(bytes: &[u8]) -> aneal_ane::Result<&[f16]> {
     bytemuck::try_cast_slice(bytes).map_err(|error| odd(bytes.len(), error))
 }
 
 /// As [`halves`], to write.
-pub(super) fn halves_mut(bytes: &mut [u8]) -> Result<&mut [f16]> {
+pub(super) fn halves_mut(bytes: &mut [u8]) -> aneal_ane::Result<&mut [f16]> {
     let len = bytes.len();
     bytemuck::try_cast_slice_mut(bytes).map_err(|error| odd(len, error))
 }
 
-fn odd(bytes: usize, error: bytemuck::PodCastError) -> Error {
+fn odd(bytes: usize, error: bytemuck::PodCastError) -> aneal_ane::Error {
     let reason = format!("{bytes} bytes of memory do not hold fp16 elements: {error}");
-    let layout = "fp16".to_owned();
-    Error::Surface(aneal_ane::Error::Surface { layout, reason })
+    aneal_ane::Error::Surface { layout: "fp16".to_owned(), reason }
 }
