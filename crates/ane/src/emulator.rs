@@ -74,7 +74,7 @@ impl Emulator {
     /// An engine as the profile describes it.
     #[must_use]
     pub fn new(profile: Profile, mode: Mode) -> Self {
-        let costs = Costs::of(&profile.name).ok();
+        let costs = profile.costs().ok().flatten().map(|(_, costs)| costs);
         Self { shared: Arc::new(Shared { profile, mode, costs, state: Mutex::default() }) }
     }
 

@@ -40,6 +40,9 @@ pub enum Error {
         /// What was expected and what was found.
         reason: String,
     },
+    /// Costs of a device that cannot be.
+    #[error(transparent)]
+    Costs(#[from] crate::clock::Error),
     /// A program that cannot be.
     #[error(transparent)]
     Program(#[from] aneal_mil::Error),

@@ -14,6 +14,7 @@ use aneal_mil::lint::RuleSet;
 
 pub use limits::Limits;
 
+use crate::clock::Costs;
 use crate::{Arithmetic, Error, Result};
 
 /// The built-in profiles' names and texts, oldest chip first.
@@ -82,6 +83,23 @@ impl Profile {
             source,
         })?;
         file::read(&text, &path.display().to_string())
+    }
+
+    /// What work costs on this device, else on a documented one with the same chip, and whose costs
+    /// these are. `strict` is no device, and has none.
+    ///
+    /// # Errors
+    ///
+    /// None that a released version has: the tests read them all.
+    pub fn costs(&self) -> Result<Option<(&'static str, Costs)>> {
+        let known = |name: &str| Costs::devices().find(|device| *device == name);
+        let mut device = known(&self.name);
+        if device.is_none() {
+            let all = Self::all()?;
+            let mut relatives = all.iter().filter(|relative| relative.chip == self.chip);
+            device = relatives.find_map(|relative| known(&relative.name));
+        }
+        device.map(|device| Ok((device, Costs::of(device)?))).transpose()
     }
 
     /// The constraints in force, with their limits, for [`aneal_mil::lint::check`].

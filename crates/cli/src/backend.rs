@@ -170,7 +170,7 @@ pub(crate) fn make(
     let target = Target { model, profile: &profile, sequences: 1, seq_len: workload.seq_len };
     let plan = Plan::named(&emulator.plan, &target)?;
     let mut predicted = None;
-    if let Some((device, costs)) = device::costs(&profile)?
+    if let Some((device, costs)) = profile.costs()?
         && workload.tokens > 0
     {
         let micro_batches = workload.tokens.div_ceil(plan.tokens());

@@ -285,3 +285,51 @@ fn bad_files_are_refused() {
         case.refused(&["mil", "check", file], 1, expected);
     }
 }
+
+#[test]
+fn a_program_runs_on_an_emulated_engine() {
+    let case = layer();
+    let report = case.json(&["mil", "run", "layer.mil", "--out", "out.safetensors"]);
+    assert_eq!(report["function"], "main");
+    assert!(report["engine"].as_str().unwrap().contains("emulated m4-pro (h16g), exact"));
+    let output = &report["outputs"][0];
+    assert_eq!((&output["name"], &output["lost_elements"]), (&json!("o00_y"), &json!(0)));
+    let off = output["relative_rms"].as_f64().unwrap();
+    assert!(off > 0.0 && off < 1e-3, "as far as fp16 goes: {off}");
+    assert!(report["predicted_ms"].as_f64().unwrap() > 0.09);
+    assert_eq!(report["flops"].as_f64(), Some(2.0 * 64.0 * 32.0 * 64.0));
+    // Another arithmetic, other inputs: partial sums that reach the limit are lost.
+    let large = case.json(&["mil", "run", "layer.mil", "--scale", "60000", "--arithmetic", "fast"]);
+    assert!(large["outputs"][0]["lost_elements"].as_u64().unwrap() > 1_000);
+    // Inputs of one's own, by name.
+    let bytes = fs::read(case.path("out.safetensors")).unwrap();
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    assert!(text.contains("\"o00_y\"") && text.contains("F16"), "{text}");
+    let own = br#"{"i00_x":{"dtype":"F32","shape":[1,1,64,32],"data_offsets":[0,8192]}}"#;
+    let mut file = (own.len() as u64).to_le_bytes().to_vec();
+    file.extend(own);
+    file.extend(std::iter::repeat_n(1.0_f32.to_le_bytes(), 2_048).flatten());
+    fs::write(case.path("own.safetensors"), file).unwrap();
+    let own = case.json(&["mil", "run", "layer.mil", "--inputs", "own.safetensors"]);
+    assert!(own["outputs"][0]["largest"].as_f64().unwrap() > 1.0);
+}
+
+#[test]
+fn what_cannot_be_run_is_refused() {
+    let case = layer();
+    let run = ["mil", "run", "layer.mil"];
+    for (args, code, says) in [
+        (&["--profile", "m9"][..], 2, "there is no device profile `m9`; expected one of m1"),
+        (&["--function", "second"], 2, "expected one of main"),
+        (&["--scale", "0"], 2, "expected a number above 0"),
+        (&["--inputs", "layer.mil"], 1, "no safetensors file"),
+        (&["--arithmetic", "slow"], 2, "invalid value"),
+    ] {
+        case.refused(&[&run[..], args].concat(), code, says);
+    }
+    let odd = case.text("layer.mil").replace("mul(x", "cumsum(x");
+    fs::write(case.path("odd.mil"), odd.replace("y = half)", "axis = half)")).unwrap();
+    case.refused(&["mil", "run", "odd.mil"], 1, "cumsum");
+    fs::remove_file(case.path("weights/weight.bin")).unwrap();
+    case.refused(&run, 1, "the weight file");
+}

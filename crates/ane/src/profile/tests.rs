@@ -127,3 +127,14 @@ fn files_that_cannot_be_are_refused_with_a_reason() {
     assert!(matches!(Profile::from_file(Path::new("/no/such/file")), Err(Error::Io { .. })));
     assert!(matches!(Profile::named("m9"), Err(Error::UnknownProfile { .. })));
 }
+
+#[test]
+fn costs_are_those_of_the_device_or_of_its_chip() {
+    let whose = |profile: &Profile| profile.costs().unwrap().map(|(device, _)| device);
+    for name in Profile::names() {
+        let own = (name != "strict").then_some(name);
+        assert_eq!(whose(&Profile::named(name).unwrap()), own);
+    }
+    assert_eq!(whose(&from_text("base = \"m5-max\"\nname = \"mine\"").unwrap()), Some("m5-max"));
+    assert_eq!(whose(&from_text("base = \"m4\"\nname = \"x\"\nchip = \"h99\"").unwrap()), None);
+}

@@ -37,7 +37,12 @@ fn error(profile: &str, function: &Function, source: &Source) -> Option<f64> {
         Ok(session) => session,
         Err(error) => {
             let failure = error.failure().unwrap_or_else(|| panic!("{profile}: {error}"));
-            assert!(!failure.reasons.is_empty(), "{profile}: refused without a reason: {failure}");
+            let reasons: Vec<_> = failure.reasons.iter().map(|r| r.constraint.as_str()).collect();
+            assert!(!reasons.is_empty(), "{profile}: refused without a reason: {failure}");
+            eprintln!(
+                "{profile} refuses a piece of {} operations: {reasons:?}",
+                function.operations.len()
+            );
             return None;
         }
     };

@@ -118,7 +118,7 @@ fn costs(args: &Args, profile: &Profile) -> anyhow::Result<(&'static str, Costs)
         })?;
         return Ok((device, Costs::of(device)?));
     }
-    let Some((device, costs)) = device::costs(profile)? else {
+    let Some((device, costs)) = profile.costs()? else {
         return Err(usage(format!(
             "the profile {} is no device of which costs are known, so there is nothing to predict \
              from; name one with --costs: {}",

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use aneal_ane::Profile;
-use aneal_ane::clock::{Costs, Work};
+use aneal_ane::clock::Work;
 use aneal_ane::emulator::{Emulator, Mode};
 use aneal_ane::trial::{self, Difference};
 use aneal_mil::eval::Tensor;
@@ -18,6 +17,7 @@ use safetensors::{Dtype, SafeTensors};
 use serde::Serialize;
 
 use super::input::Input;
+use crate::device;
 use crate::output::{grouped, note, result, usage};
 
 #[derive(Debug, Parser)]
@@ -98,8 +98,8 @@ pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<()> {
     let files = input.weights(args.weights.as_deref());
     files.require(&input)?;
     let (place, function) = function(&input.program.functions, args.function.as_deref())?;
-    let profile = profile(&args.profile)?;
-    let costs = Costs::of(&profile.name).ok();
+    let profile = device::profile(&args.profile)?;
+    let costs = profile.costs()?.map(|(_, costs)| costs);
     let mode = match args.arithmetic {
         Arithmetic::Exact => Mode::Exact,
         Arithmetic::Fast => Mode::Fast,
@@ -152,14 +152,6 @@ fn function<'a>(
         let known: Vec<_> = functions.iter().map(|f| f.name.as_str()).collect();
         usage(format!("--function: expected one of {}", known.join(", ")))
     })
-}
-
-/// A built-in profile, else one in a file.
-fn profile(name: &str) -> anyhow::Result<Profile> {
-    match Profile::names().any(|known| known == name) || !Path::new(name).exists() {
-        true => Ok(Profile::named(name)?),
-        false => Ok(Profile::from_file(Path::new(name))?),
-    }
 }
 
 /// Inputs drawn evenly from -`scale` to `scale`, the same for the same seed everywhere.
