@@ -230,6 +230,15 @@ fn an_emulated_run_goes_on_as_it_began() {
     };
     let (cpu, engine) = (scored(&[]), scored(&["--backend", "emulator", "--profile", "m4-pro"]));
     assert!((engine / cpu - 1.0).abs() < 1e-3 && engine != cpu, "{engine} and {cpu}");
+    // What a device is known to get wrong is said, as the emulator gets it wrong too.
+    let score = |device| {
+        let args = ["eval", "--checkpoint", "run", "--max-tokens", "32", "--backend", "emulator"];
+        let output = case.run(&[&args[..], &["--profile", device]].concat());
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(score("m1").contains("m1 computes these wrongly: sdpaFwd"));
+    assert!(!score("m4-pro").contains("wrongly"));
     assert!(number(&summary, "val_loss") > 0.0);
 }
 
