@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
+use aneal_ane::Profile;
 use aneal_ane::emulator::{Emulator, Mode};
+use aneal_mil::lint::Severity;
 use aneal_model::ane::{AneBackend, Plan, Pricing, Target};
 use aneal_model::cpu::Cpu;
 use aneal_model::{Backend, ModelConfig, Precision};
@@ -169,6 +171,7 @@ pub(crate) fn make(
     let profile = device::profile(&emulator.profile)?;
     let target = Target { model, profile: &profile, sequences: 1, seq_len: workload.seq_len };
     let plan = Plan::named(&emulator.plan, &target)?;
+    warn(&plan, &profile);
     let mut predicted = None;
     if let Some((device, costs)) = profile.costs()?
         && workload.tokens > 0
@@ -187,4 +190,22 @@ pub(crate) fn make(
     };
     let backend = AneBackend::new(plan, Arc::new(Emulator::new(profile, mode)))?;
     Ok(Chosen { backend: Box::new(backend), predicted })
+}
+
+/// What only clients that feed programs wrongly run into: here rows are padded, and values are bound by
+/// their names.
+const KEPT: [&str; 2] = ["C23", "C24"];
+
+/// Says what the device is known to get wrong in a plan's programs, since the emulator does too.
+fn warn(plan: &Plan, profile: &Profile) {
+    let name = &profile.name;
+    for (rule, kernels) in device::broken(&plan.objections(profile)) {
+        if rule.severity == Severity::Wrong && !KEPT.contains(&rule.id) {
+            let (id, what, kernels) = (rule.id, rule.summary, kernels.join(", "));
+            note(&format!(
+                "{:<9}{name} computes these wrongly: {kernels}; {what} ({id})",
+                "warning"
+            ));
+        }
+    }
 }

@@ -9,45 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use assert_cmd::Command;
-use case::Case;
+use case::{Case, TINY, number};
 use serde_json::Value;
-
-impl Case {
-    /// Trains a tiny model into `run/`.
-    #[track_caller]
-    fn train(&self, more: &[&str]) -> Value {
-        self.json(&[&["train", "--out", "run"], &TINY[..], more].concat())
-    }
-}
-
-const TINY: [&str; 22] = [
-    "--steps",
-    "6",
-    "--set",
-    "model.dim=32",
-    "--set",
-    "model.layers=1",
-    "--set",
-    "model.heads=2",
-    "--set",
-    "model.kv_heads=1",
-    "--set",
-    "model.head_dim=16",
-    "--set",
-    "model.hidden=48",
-    "--set",
-    "model.seq_len=32",
-    "--set",
-    "batch.tokens=128",
-    "--set",
-    "eval.max_tokens=4096",
-    "--set",
-    "checkpoint.every=2",
-];
-
-fn number(object: &Value, key: &str) -> f64 {
-    object[key].as_f64().unwrap_or_else(|| panic!("{key} in {object}"))
-}
 
 #[test]
 fn train_reports_and_leaves_a_whole_run_folder() {
@@ -192,58 +155,6 @@ fn a_run_keeps_its_precision() {
     // Six updates of a tiny model: the same but for rounding, and not exactly the same.
     let (wide, rounded) = (score("f32-run", "f32"), score("f32-run", "bf16"));
     assert!(wide != rounded && (wide - rounded).abs() < 0.01 * wide, "{wide} and {rounded}");
-}
-
-#[test]
-fn an_emulated_run_goes_on_as_it_began() {
-    let case = Case::new();
-    let device = ["--backend", "emulator", "--profile", "m1", "--arithmetic", "exact"];
-    let summary = case.train(&device);
-    let saved = fs::read_to_string(case.path("run/config.toml")).unwrap();
-    for line in [
-        "kind = \"emulator\"",
-        "profile = \"m1\"",
-        "plan = \"ten-kernel\"",
-        "arithmetic = \"exact\"",
-        "loss_scale = 65536.0",
-        "loss_scale_growth = 1000",
-    ] {
-        assert!(saved.lines().any(|l| l == line), "{line} in {saved}");
-    }
-    let log = fs::read_to_string(case.path("run/train.log")).unwrap();
-    assert!(log.contains("backend:emulated m1 (h13g), exact arithmetic, plan ten-kernel"), "{log}");
-    // Half of it, then the rest, which the folder alone must suffice for.
-    let first = [&["train", "--out", "half"], &TINY[..], &device].concat();
-    let half = first.iter().map(|arg| if *arg == "6" { "4" } else { arg }).collect::<Vec<_>>();
-    case.json(&half);
-    let config = case.path("half/config.toml");
-    let text = fs::read_to_string(&config).unwrap().replace("steps = 4", "steps = 6");
-    fs::write(&config, text).unwrap();
-    case.json(&["train", "--resume", "half"]);
-    let log = fs::read_to_string(case.path("half/train.log")).unwrap();
-    assert!(log.contains("resumed: step:4"), "{log}");
-    assert!(fs::read_to_string(&config).unwrap().contains("kind = \"emulator\""));
-
-    let scored = |backend: &[&str]| {
-        let args = ["eval", "--checkpoint", "run", "--stride", "32", "--max-tokens", "4096"];
-        number(&case.json(&[&args[..], backend].concat()), "val_loss")
-    };
-    let (cpu, engine) = (scored(&[]), scored(&["--backend", "emulator", "--profile", "m4-pro"]));
-    assert!((engine / cpu - 1.0).abs() < 1e-3 && engine != cpu, "{engine} and {cpu}");
-    assert!(number(&summary, "val_loss") > 0.0);
-}
-
-#[test]
-fn a_device_that_cannot_be_leaves_no_run_behind() {
-    let case = Case::new();
-    let train = |more: &[&'static str]| [&["train", "--out", "run"], &TINY[..], more].concat();
-    let emulator = ["--backend", "emulator"];
-    case.refused(&train(&["--profile", "m4"]), 2, "need --backend emulator");
-    case.refused(&train(&["--backend", "cpu", "--plan", "ten-kernel"]), 2, "need --backend");
-    case.refused(&train(&[&emulator[..], &["--profile", "m7"]].concat()), 2, "m4-pro");
-    case.refused(&train(&[&emulator[..], &["--plan", "two-kernel"]].concat()), 2, "ten-kernel");
-    assert!(!case.path("run").exists());
-    case.refused(&["eval", "--checkpoint", "run", "--arithmetic", "fast"], 1, "run");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use aneal_train::optimizer::AdamW;
 use aneal_train::update::{Learner, Settings, Update};
 
 const SETTINGS: Settings =
-    Settings { step: 0, multiplier: 1.0, grad_clip: 1.0, loss_scale_growth: 10 };
+    Settings { step: 0, multiplier: 1.0, grad_clip: 1.0, loss_scale_growth: 0 };
 
 fn model() -> ModelConfig {
     ModelConfig {
@@ -59,13 +59,13 @@ fn on_engine(model: &ModelConfig, profile: &str, mode: Mode) -> (AneBackend, Emu
     (AneBackend::new(plan, Arc::new(emulator.clone())).unwrap(), emulator)
 }
 
-/// Losses of 30 updates.
-fn train(backend: &mut dyn Backend, scale: f32) -> Vec<Update> {
+/// 30 updates from a loss scale on.
+fn train(backend: &mut dyn Backend, scale: f32, loss_scale_growth: u64) -> Vec<Update> {
     let model = model();
     let (mut learner, mut scaler) = (learner(&model), LossScaler::new(scale));
     backend.stage(&learner.params).unwrap();
     let update = |step| {
-        let settings = Settings { step, ..SETTINGS };
+        let settings = Settings { step, loss_scale_growth, ..SETTINGS };
         learner.update(backend, &batch(&model, step), &mut scaler, settings).unwrap()
     };
     (0..30).map(update).collect()
@@ -73,7 +73,7 @@ fn train(backend: &mut dyn Backend, scale: f32) -> Vec<Update> {
 
 #[test]
 fn a_run_follows_that_of_the_cpu() {
-    let want = train(&mut Cpu::new(&model(), Precision::F32).unwrap(), 1.0);
+    let want = train(&mut Cpu::new(&model(), Precision::F32).unwrap(), 1.0, 0);
     assert!(want[29].loss < 0.5 * want[0].loss, "it learns: {} {}", want[0].loss, want[29].loss);
     for (profile, mode) in [
         ("m4-pro", Mode::Fast),
@@ -81,7 +81,7 @@ fn a_run_follows_that_of_the_cpu() {
         ("m1", Mode::Exact),
         ("strict", Mode::Fast),
     ] {
-        let got = train(&mut on_engine(&model(), profile, mode).0, 65_536.0);
+        let got = train(&mut on_engine(&model(), profile, mode).0, 65_536.0, 0);
         for (step, (got, want)) in got.iter().zip(&want).enumerate() {
             assert!(got.accepted, "{profile} {mode:?} step {step}");
             let ratio = got.loss / want.loss;
@@ -92,7 +92,7 @@ fn a_run_follows_that_of_the_cpu() {
 
 #[test]
 fn a_scale_that_is_too_large_is_halved_until_it_fits() {
-    let updates = train(&mut on_engine(&model(), "m4-pro", Mode::Fast).0, 1e9);
+    let updates = train(&mut on_engine(&model(), "m4-pro", Mode::Fast).0, 1e9, 10);
     let skipped = updates.iter().take_while(|update| !update.accepted).count();
     assert!((1..15).contains(&skipped), "{skipped} skipped");
     // Growth tries the next power of two now and then.

@@ -61,4 +61,41 @@ impl Case {
         assert!(text.contains(expected), "aneal {args:?} says: {text}");
         assert!(!text.contains("panicked"), "{text}");
     }
+
+    /// Trains a tiny model into `run/`.
+    #[track_caller]
+    pub(crate) fn train(&self, more: &[&str]) -> Value {
+        self.json(&[&["train", "--out", "run"], &TINY[..], more].concat())
+    }
+}
+
+/// Sizes of a model that trains in a second.
+pub(crate) const TINY: [&str; 22] = [
+    "--steps",
+    "6",
+    "--set",
+    "model.dim=32",
+    "--set",
+    "model.layers=1",
+    "--set",
+    "model.heads=2",
+    "--set",
+    "model.kv_heads=1",
+    "--set",
+    "model.head_dim=16",
+    "--set",
+    "model.hidden=48",
+    "--set",
+    "model.seq_len=32",
+    "--set",
+    "batch.tokens=128",
+    "--set",
+    "eval.max_tokens=4096",
+    "--set",
+    "checkpoint.every=2",
+];
+
+/// A number of an object.
+pub(crate) fn number(object: &Value, key: &str) -> f64 {
+    object[key].as_f64().unwrap_or_else(|| panic!("{key} in {object}"))
 }

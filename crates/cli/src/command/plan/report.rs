@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use aneal_ane::clock::{Costs, Lane};
-use aneal_mil::lint::{Finding, Rule};
+use aneal_mil::lint::Finding;
 use aneal_model::ane::{Content, Plan, Prediction, Surface};
 use serde_json::{Value, json};
+
+use crate::device;
 
 /// A plan with its price.
 pub(super) struct Report<'a> {
@@ -29,21 +31,6 @@ pub(super) struct Report<'a> {
 const LANES: [(Lane, &str); 3] = [(Lane::Ane, "ane"), (Lane::Cpu, "cpu"), (Lane::Worker, "worker")];
 
 impl Report<'_> {
-    /// Rules that the programs break and still compile under, with the programs that break each.
-    pub(super) fn broken(&self) -> Vec<(&'static Rule, Vec<&'static str>)> {
-        let mut rules: BTreeMap<&str, (&'static Rule, Vec<&'static str>)> = BTreeMap::new();
-        for (kernel, finding) in self.objections {
-            let (_, kernels) =
-                rules.entry(finding.rule.id).or_insert_with(|| (finding.rule, Vec::new()));
-            if kernels.last() != Some(kernel) {
-                kernels.push(kernel);
-            }
-        }
-        let mut rules: Vec<_> = rules.into_values().collect();
-        rules.sort_by_key(|(rule, _)| std::cmp::Reverse(rule.severity));
-        rules
-    }
-
     pub(super) fn json(&self) -> Value {
         let Self { plan, step, .. } = self;
         let host = LANES[1..].iter().flat_map(|(lane, key)| {
@@ -62,7 +49,7 @@ impl Report<'_> {
                 "mean_percent": known.mean_percent,
             })
         });
-        let objections = self.broken().into_iter().map(|(rule, kernels)| {
+        let objections = device::broken(self.objections).into_iter().map(|(rule, kernels)| {
             json!({
                 "rule": rule.id,
                 "severity": rule.severity.to_string(),

@@ -6,6 +6,7 @@ use aneal_ane::clock::Lane;
 use aneal_model::ane::Surface;
 
 use super::report::Report;
+use crate::device;
 use crate::output::grouped;
 
 pub(super) fn text(report: &Report<'_>) -> String {
@@ -121,7 +122,7 @@ fn known_error(out: &mut String, report: &Report<'_>) {
 }
 
 fn objections(out: &mut String, report: &Report<'_>) {
-    let broken = report.broken();
+    let broken = device::broken(report.objections);
     if broken.is_empty() {
         return;
     }
