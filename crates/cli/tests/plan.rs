@@ -71,7 +71,7 @@ fn people_get_a_table() {
         assert!(told.lines().any(|l| l == line), "{line} in:\n{told}");
     }
     assert!(
-        told.contains("C30 wrong: ") && told.contains("dispatches                120"),
+        told.contains("C38 wrong: ") && told.contains("dispatches                120"),
         "{told}"
     );
     let told = String::from_utf8(case.run(&["plan"]).stdout).unwrap();

@@ -12,10 +12,10 @@ use aneal_model::{Error, ModelConfig};
 /// (C30), which is a fifth of one activation, and slices from later columns of values past 4,094
 /// (C38), which packing beside each other is made of.
 fn tolerated(profile: &str) -> BTreeSet<&'static str> {
-    if ["m1", "strict"].contains(&profile) {
-        BTreeSet::from(["C30", "C38"])
-    } else {
-        BTreeSet::new()
+    match profile {
+        "m1" => BTreeSet::from(["C38"]),
+        "strict" => BTreeSet::from(["C30", "C38"]),
+        _ => BTreeSet::new(),
     }
 }
 
