@@ -24,15 +24,19 @@
 mod activation;
 mod backend;
 mod form;
+mod fused;
 mod host;
 mod kernel;
 mod plan;
 mod price;
+mod sizes;
+mod steps;
+mod tables;
 mod ten_kernel;
 
 pub use activation::Activation;
 pub use backend::{AneBackend, Times};
 pub use host::HostOp;
-pub use kernel::{Block, Content, KernelSpec, Surface, WeightRef};
-pub use plan::{Order, Plan, Section, Step, Target};
+pub use kernel::{Block, Content, KernelSpec, Passage, Surface, WeightRef};
+pub use plan::{DwOn, Order, Plan, Section, Step, Target};
 pub use price::{Prediction, PricedKernel, Pricing};

@@ -116,6 +116,7 @@ impl Report<'_> {
                 "predicted_weights_ms": price.weights_ms,
                 "predicted_activations_ms": price.activations_ms,
                 "predicted_surfaces_ms": priced.surfaces_ms,
+                "predicted_beside_ms": priced.beside_ms,
                 "flops": priced.work.flops(),
                 "inputs": surfaces(&kernel.inputs),
                 "outputs": surfaces(&kernel.outputs),
@@ -131,6 +132,7 @@ fn surfaces(surfaces: &[Surface]) -> Vec<Value> {
             let (content, transposed) = match block.content {
                 Content::Activation(activation) => (format!("{activation:?}"), false),
                 Content::Weight(weight) => (weight.name.to_owned(), weight.transposed),
+                Content::Gradient(weight) => (format!("gradient of {}", weight.name), false),
             };
             json!({
                 "rows": [block.rows.start, block.rows.end],
@@ -144,6 +146,7 @@ fn surfaces(surfaces: &[Surface]) -> Vec<Value> {
             "rows": surface.rows,
             "columns": surface.columns,
             "bytes": surface.bytes(),
+            "passage": format!("{:?}", surface.passage).to_lowercase(),
             "blocks": blocks.collect::<Vec<_>>(),
         })
     };
