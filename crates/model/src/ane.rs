@@ -23,6 +23,7 @@
 
 mod activation;
 mod backend;
+mod choice;
 mod form;
 mod fused;
 mod host;
@@ -36,6 +37,7 @@ mod ten_kernel;
 
 pub use activation::Activation;
 pub use backend::{AneBackend, Times};
+pub use choice::{Candidate, Choice, Search};
 pub use host::HostOp;
 pub use kernel::{Block, Content, KernelSpec, Passage, Surface, WeightRef};
 pub use plan::{DwOn, Order, Plan, Section, Step, Target};

@@ -5,9 +5,10 @@
 //!   fills at one end and reads at the other.
 //! - Weights are inputs of their own, as stored, `[out, in]`: with channels as rows, a product has the
 //!   weight on its left forward and backward, and the gradient of a weight comes out as the weight is
-//!   stored. Nothing is sliced, no weight is turned, and a program takes at most seven inputs (C25).
+//!   stored. Nothing is sliced, no weight is turned, and a program takes at most eight inputs (C25).
 //! - Norms, positions, mask, softmax and residuals are in the programs. Each backward program computes
-//!   its half of the layer again from the stream, so that nothing else is kept.
+//!   its half of the layer again from the stream, so that nothing else is kept; or all but the two
+//!   large products, which are then kept in surfaces too.
 //! - The CPU does the embedding, the classifier with the loss, and the update.
 //!
 //! Inside of programs a matrix is `[1, 1, rows, columns]`, so that broadcasts are along rows or
@@ -28,18 +29,34 @@ use super::steps::Steps;
 use super::{DwOn, HostOp, Order, Plan, Target, tables};
 use crate::{Error, Result};
 
-/// With gradients of weights on the engine.
-pub(super) const NAME: &str = "fused";
+/// What the backward pass finds in surfaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// The residual stream alone.
+    Stream,
+    /// H1 and H3 as well: two products less against twice their bytes moved.
+    Hidden,
+}
 
-/// With gradients of weights on the CPU, beside the engine.
-pub(super) const NAME_WORKER: &str = "fused-worker";
+/// Ways to do it, of which none is always best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Variant {
+    pub(super) name: &'static str,
+    dw_on: DwOn,
+    kept: Kept,
+}
+
+/// All of them; names differ.
+pub(super) const VARIANTS: [Variant; 4] = [
+    Variant { name: "fused", dw_on: DwOn::Engine, kept: Kept::Stream },
+    Variant { name: "fused-kept", dw_on: DwOn::Engine, kept: Kept::Hidden },
+    Variant { name: "fused-worker", dw_on: DwOn::Worker, kept: Kept::Stream },
+    Variant { name: "fused-kept-worker", dw_on: DwOn::Worker, kept: Kept::Hidden },
+];
 
 /// The plan for a target, in the form that its device needs.
-pub(super) fn plan(target: &Target<'_>, form: Form, dw_on: DwOn) -> Result<Plan> {
-    let name = match dw_on {
-        DwOn::Engine => NAME,
-        DwOn::Worker => NAME_WORKER,
-    };
+pub(super) fn plan(target: &Target<'_>, form: Form, variant: Variant) -> Result<Plan> {
+    let Variant { name, dw_on, kept } = variant;
     if !form.reshapes {
         let reason = format!(
             "heads are split by reshapes and transposes, which {} refuses (C32); choose ten-kernel",
@@ -55,7 +72,7 @@ pub(super) fn plan(target: &Target<'_>, form: Form, dw_on: DwOn) -> Result<Plan>
     steps.host(HostOp::WriteStream);
     steps.end(Order::Once);
     steps.dispatch(attention::forward(n, form)?);
-    steps.dispatch(feed_forward::forward(n, form)?);
+    steps.dispatch(feed_forward::forward(n, form, kept)?);
     steps.end(Order::Layers);
 
     steps.host(HostOp::ReadStream);
@@ -63,7 +80,7 @@ pub(super) fn plan(target: &Target<'_>, form: Form, dw_on: DwOn) -> Result<Plan>
     steps.host(HostOp::WriteStreamGrad);
     steps.end(Order::Once);
 
-    steps.dispatch(feed_forward::backward(n, form, dw_on)?);
+    steps.dispatch(feed_forward::backward(n, form, dw_on, kept)?);
     if dw_on == DwOn::Worker {
         steps.worker(HostOp::FfnWeightGrads);
     }

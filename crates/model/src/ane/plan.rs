@@ -85,7 +85,10 @@ pub enum Step {
 
 impl Plan {
     /// The plans there are.
-    pub const NAMES: [&'static str; 3] = [ten_kernel::NAME, fused::NAME, fused::NAME_WORKER];
+    pub const NAMES: [&'static str; 5] = {
+        let [a, b, c, d] = fused::VARIANTS;
+        [ten_kernel::NAME, a.name, b.name, c.name, d.name]
+    };
 
     /// The plan of that name.
     ///
@@ -95,6 +98,8 @@ impl Plan {
     ///   weights as inputs of their own, the residual stream never on the CPU; gradients of weights
     ///   on the engine.
     /// - `fused-worker`: the same, gradients of weights on the CPU, beside the engine.
+    /// - `fused-kept`, `fused-kept-worker`: as these, but H1 and H3 are kept from the forward pass and
+    ///   not computed again.
     ///
     /// # Errors
     /// [`Error::UnknownPlan`]; [`Error::Config`] and [`Error::SequenceTooLong`] for what the model
@@ -119,12 +124,13 @@ impl Plan {
                 return Err(refuse(format!("{found} sequences asked for; {rule}")));
             }
             ten_kernel::NAME => ten_kernel::plan(target, form)?,
-            fused::NAME => fused::plan(target, form, DwOn::Engine)?,
-            fused::NAME_WORKER => fused::plan(target, form, DwOn::Worker)?,
-            _ => {
-                let known = Self::NAMES.join(", ");
-                return Err(Error::UnknownPlan { name: name.to_owned(), known });
-            }
+            _ => match fused::VARIANTS.into_iter().find(|variant| variant.name == name) {
+                Some(variant) => fused::plan(target, form, variant)?,
+                None => {
+                    let known = Self::NAMES.join(", ");
+                    return Err(Error::UnknownPlan { name: name.to_owned(), known });
+                }
+            },
         };
         let objections = plan.objections(target.profile);
         match objections.iter().find(|(_, found)| found.rule.severity == Severity::Refused) {

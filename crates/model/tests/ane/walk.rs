@@ -394,9 +394,14 @@ fn a_step_has_the_loss_and_gradients_of_the_cpu() {
     for (profile, seq_len) in forms() {
         for (heads, kv_heads, head_dim) in HEADS {
             let config = model(heads, kv_heads, head_dim);
-            for (name, sequences) in
-                [("ten-kernel", 1), ("fused", 1), ("fused", 3), ("fused-worker", 2)]
-            {
+            for (name, sequences) in [
+                ("ten-kernel", 1),
+                ("fused", 1),
+                ("fused", 3),
+                ("fused-worker", 2),
+                ("fused-kept", 2),
+                ("fused-kept-worker", 3),
+            ] {
                 if profile.name == "strict" && name != "ten-kernel" {
                     continue;
                 }
@@ -415,14 +420,14 @@ proptest! {
     fn at_any_size(
         kv_heads in 1_usize..4, shared in 1_usize..4, pairs in 1_usize..6, dim in 8_usize..20,
         hidden in 4_usize..30, seq_len in 5_usize..10, sequences in 1_usize..4,
-        device in 0_usize..8, worker: bool,
+        device in 0_usize..8, plan in 1_usize..5,
     ) {
         let sizes = model(kv_heads * shared, kv_heads, 2 * pairs);
         let config = ModelConfig { dim, hidden, ..sizes };
         let devices: Vec<_> = Profile::names().filter(|name| *name != "strict").collect();
         let profile = Profile::named(devices[device]).unwrap();
         let target = Target { model: &config, profile: &profile, sequences, seq_len };
-        let name = if worker { "fused-worker" } else { "fused" };
+        let name = Plan::NAMES[plan];
         check(&Plan::named(name, &target).unwrap(), &format!("{name} on {}", profile.name));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aneal_ane::clock::{Costs, Lane};
 use aneal_mil::lint::{Finding, Rule};
-use aneal_model::ane::{Content, Plan, Prediction, Surface};
+use aneal_model::ane::{Candidate, Content, Plan, Prediction, Surface};
 use serde_json::{Value, json};
 
 /// A plan with its price.
@@ -18,6 +18,10 @@ pub(super) struct Report<'a> {
     pub(super) micro_batches_per_update: usize,
     pub(super) plan: &'a Plan,
     pub(super) costs: &'a Costs,
+    /// Whose rates dispatches are priced at.
+    pub(super) rates: &'a str,
+    /// Plans that were compared, if that is to be told.
+    pub(super) candidates: &'a [Candidate],
     /// A micro-batch with its share of an update.
     pub(super) step: &'a Prediction,
     /// And without.
@@ -77,6 +81,7 @@ impl Report<'_> {
             "model": plan.model,
             "profile": self.profile,
             "priced_as": self.priced_as,
+            "rates": self.rates,
             "sequences": plan.sequences,
             "seq_len": plan.seq_len,
             "tokens_per_micro_batch": plan.tokens(),
@@ -95,11 +100,35 @@ impl Report<'_> {
             "predicted_clock_share": step.clock,
             "predicted_compile_ms": step.compile_ms,
             "ane_flops_per_micro_batch": step.flops(),
+            "surface_bytes": plan.surface_bytes(),
             "kernels": self.kernels(),
+            "candidates": self.candidates(),
             "host": host.collect::<Vec<_>>(),
             "clock_compared": compared.collect::<Vec<_>>(),
             "objections": objections.collect::<Vec<_>>(),
         })
+    }
+
+    fn candidates(&self) -> Vec<Value> {
+        let of = |candidate: &Candidate| {
+            let Candidate { name, sequences, outcome } = candidate;
+            match outcome {
+                Ok(choice) => json!({
+                    "plan": name,
+                    "sequences": sequences,
+                    "predicted_ms_per_256_tokens": choice.prediction.ms_per_256_tokens(),
+                    "predicted_watts": choice.prediction.power.total_w(),
+                    "dispatches_per_micro_batch": choice.plan.dispatches(),
+                    "surface_bytes": choice.plan.surface_bytes(),
+                }),
+                Err(reason) => json!({
+                    "plan": name,
+                    "sequences": sequences,
+                    "refused": reason.to_string(),
+                }),
+            }
+        };
+        self.candidates.iter().map(of).collect()
     }
 
     fn kernels(&self) -> Vec<Value> {

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use aneal_ane::clock::Lane;
-use aneal_model::ane::Surface;
+use aneal_ane::clock::{Lane, LoopRates};
+use aneal_model::ane::{Candidate, Surface};
 
 use super::report::Report;
 use crate::output::grouped;
@@ -24,7 +24,15 @@ pub(super) fn text(report: &Report<'_>) -> String {
         plan.seq_len,
         count(report.micro_batches_per_update, "micro-batch"),
     );
+    if report.rates == "published" {
+        let LoopRates { dispatch_ms, tflops } = LoopRates::PUBLISHED;
+        let _ = writeln!(
+            out,
+            "dispatches priced at {dispatch_ms} ms and {tflops} TFLOPS, as in published training loops"
+        );
+    }
     out.push_str("all times, watts and joules are predicted; nothing was run\n\n");
+    candidates(&mut out, report);
     kernels(&mut out, report);
     host(&mut out, report);
 
@@ -54,10 +62,35 @@ pub(super) fn text(report: &Report<'_>) -> String {
     out
 }
 
+fn candidates(out: &mut String, report: &Report<'_>) {
+    if report.candidates.is_empty() {
+        return;
+    }
+    let _ = writeln!(
+        out,
+        "{:<18}{:>10}{:>12}{:>8}{:>12}{:>14}",
+        "plan", "sequences", "ms for 256", "watts", "dispatches", "surfaces MiB"
+    );
+    for Candidate { name, sequences, outcome } in report.candidates {
+        let _ = match outcome {
+            Ok(choice) => writeln!(
+                out,
+                "{name:<18}{sequences:>10}{:>12.2}{:>8.2}{:>12}{:>14}",
+                choice.prediction.ms_per_256_tokens(),
+                choice.prediction.power.total_w(),
+                choice.plan.dispatches(),
+                choice.plan.surface_bytes() >> 20,
+            ),
+            Err(reason) => writeln!(out, "{name:<18}{sequences:>10}  {reason}"),
+        };
+    }
+    out.push('\n');
+}
+
 fn kernels(out: &mut String, report: &Report<'_>) {
     let _ = writeln!(
         out,
-        "{:<12}{:>5}{:>9} = {:>8}{:>9}{:>9}{:>8}{:>8}{:>10}{:>9}{:>9}{:>8}",
+        "{:<13}{:>4}{:>9} = {:>8}{:>9}{:>9}{:>8}{:>8}{:>10}{:>9}{:>9}{:>8}",
         "program",
         "runs",
         "ms each",
@@ -76,7 +109,7 @@ fn kernels(out: &mut String, report: &Report<'_>) {
         let kib = |surfaces: &[Surface]| surfaces.iter().map(Surface::bytes).sum::<usize>() >> 10;
         let _ = writeln!(
             out,
-            "{:<12}{:>5}{:>9.3} = {:>8.3}{:>9.3}{:>9.3}{:>8.3}{:>8.3}{:>10.3}{:>9}{:>9}{:>8.0}",
+            "{:<13}{:>4}{:>9.3} = {:>8.3}{:>9.3}{:>9.3}{:>8.3}{:>8.3}{:>10.3}{:>9}{:>9}{:>8.0}",
             kernel.name,
             priced.dispatches,
             p.total_ms(),

@@ -86,7 +86,7 @@ pub(super) fn forward(n: Sizes, form: Form) -> Result<KernelSpec> {
     let heads = Heads::of(&mut draft, x, &weights)?;
     let branch = draft.b.matmul(weights.wo, heads.attention, PLAIN)?;
     let middle = draft.residual(x, branch)?;
-    draft.returns_stream(middle, Activation::MiddleStream)?;
+    draft.returns_linked(middle, Activation::MiddleStream)?;
     draft.finish()
 }
 
@@ -122,7 +122,7 @@ pub(super) fn backward(n: Sizes, form: Form, dw_on: DwOn) -> Result<KernelSpec> 
     let (through_norm, of_gain) = heads.norm.backward(&mut draft, of_norm)?;
     let of_stream = draft.b.add(grad, through_norm)?;
 
-    draft.returns_stream(of_stream, Activation::StreamGrad)?;
+    draft.returns_linked(of_stream, Activation::StreamGrad)?;
     draft.returns_gradient(of_gain, ATTENTION_NORM)?;
     let y = heads.norm.y;
     draft.returns_gradients(

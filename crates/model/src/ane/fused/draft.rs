@@ -38,11 +38,21 @@ impl Draft {
         Self { name, b, n, form, inputs: Vec::new(), outputs: Vec::new() }
     }
 
-    /// The surface of a stream, `[1, D, 1, T]`. Inputs come before everything else.
+    /// An activation that another program returned, `[1, rows, 1, T]`. Inputs come before all else.
+    pub(super) fn linked(
+        &mut self,
+        label: &str,
+        rows: usize,
+        activation: Activation,
+    ) -> Result<Value> {
+        let t = self.n.tokens();
+        self.inputs.push((whole(rows, t, Content::Activation(activation)), Passage::Linked));
+        Ok(self.b.input(label, Type::fp16(&[1, rows, 1, t])?)?)
+    }
+
+    /// The residual stream, or its gradient, `[1, D, 1, T]`.
     pub(super) fn stream(&mut self, label: &str, activation: Activation) -> Result<Value> {
-        let (d, t) = (self.n.d, self.n.tokens());
-        self.inputs.push((whole(d, t, Content::Activation(activation)), Passage::Linked));
-        Ok(self.b.input(label, Type::fp16(&[1, d, 1, t])?)?)
+        self.linked(label, self.n.d, activation)
     }
 
     /// A weight, `[out, in]`.
@@ -56,12 +66,12 @@ impl Draft {
         self.weight(name, 1, self.n.d)
     }
 
-    /// Returns a stream.
-    pub(super) fn returns_stream(&mut self, value: Value, activation: Activation) -> Result<()> {
-        let (d, t) = (self.n.d, self.n.tokens());
-        let value = self.reshape(value, [1, d, 1, t])?;
-        self.b.output("stream", value)?;
-        self.outputs.push((whole(d, t, Content::Activation(activation)), Passage::Linked));
+    /// Returns an activation `[rows, T]` to another program.
+    pub(super) fn returns_linked(&mut self, value: Value, activation: Activation) -> Result<()> {
+        let (rows, t) = (value.shape().dim(2), self.n.tokens());
+        let value = self.reshape(value, [1, rows, 1, t])?;
+        self.b.output("linked", value)?;
+        self.outputs.push((whole(rows, t, Content::Activation(activation)), Passage::Linked));
         Ok(())
     }
 
@@ -117,9 +127,9 @@ impl Draft {
         Ok(self.b.reshape(x, &shape.map(|n| n as i64))?)
     }
 
-    /// The surface of a stream as a matrix `[D, T]`.
-    pub(super) fn matrix(&mut self, stream: Value) -> Result<Value> {
-        self.reshape(stream, [1, 1, self.n.d, self.n.tokens()])
+    /// What [`Draft::linked`] gives as a matrix `[rows, T]`.
+    pub(super) fn matrix(&mut self, linked: Value) -> Result<Value> {
+        self.reshape(linked, [1, 1, linked.shape().dim(1), self.n.tokens()])
     }
 
     /// A constant `[copies, rows, columns]` that is combined with each of `copies` such matrices.

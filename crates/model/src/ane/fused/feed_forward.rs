@@ -2,6 +2,7 @@
 
 use aneal_mil::Value;
 
+use super::Kept;
 use super::draft::{Draft, PLAIN, TRANSPOSE_X};
 use super::norm::Norm;
 use crate::Result;
@@ -40,11 +41,9 @@ impl Weights {
 }
 
 impl Hidden {
-    /// Of the stream between the halves, `[D, T]`.
-    fn of(draft: &mut Draft, x: Value, weights: &Weights) -> Result<Self> {
-        let norm = Norm::of(draft, x, weights.gain)?;
+    /// Of a norm and what W1 and W3 make of it.
+    fn of(draft: &mut Draft, norm: Norm, [h1, h3]: [Value; 2]) -> Result<Self> {
         let b = &mut draft.b;
-        let (h1, h3) = (b.matmul(weights.w1, norm.y, PLAIN)?, b.matmul(weights.w3, norm.y, PLAIN)?);
         // The operation `silu` comes from a coarse table (C70).
         let sigmoid = b.sigmoid(h1)?;
         let silu = b.mul(h1, sigmoid)?;
@@ -53,28 +52,52 @@ impl Hidden {
     }
 }
 
-/// MiddleStream to NextStream.
-pub(super) fn forward(n: Sizes, form: Form) -> Result<KernelSpec> {
+/// H1 and H3.
+fn products(draft: &mut Draft, norm: &Norm, weights: &Weights) -> Result<[Value; 2]> {
+    let h1 = draft.b.matmul(weights.w1, norm.y, PLAIN)?;
+    Ok([h1, draft.b.matmul(weights.w3, norm.y, PLAIN)?])
+}
+
+/// MiddleStream to NextStream, with what is kept.
+pub(super) fn forward(n: Sizes, form: Form, kept: Kept) -> Result<KernelSpec> {
     let mut draft = Draft::new("ffnFwd", n, form);
     let stream = draft.stream("stream", Activation::MiddleStream)?;
     let weights = Weights::of(&mut draft)?;
     let x = draft.matrix(stream)?;
-    let hidden = Hidden::of(&mut draft, x, &weights)?;
+    let norm = Norm::of(&mut draft, x, weights.gain)?;
+    let products = products(&mut draft, &norm, &weights)?;
+    let hidden = Hidden::of(&mut draft, norm, products)?;
     let branch = draft.b.matmul(weights.w2, hidden.gate, PLAIN)?;
     let next = draft.residual(x, branch)?;
-    draft.returns_stream(next, Activation::NextStream)?;
+    draft.returns_linked(next, Activation::NextStream)?;
+    if kept == Kept::Hidden {
+        draft.returns_linked(hidden.h1, Activation::H1)?;
+        draft.returns_linked(hidden.h3, Activation::H3)?;
+    }
     draft.finish()
 }
 
-/// NextStreamGrad, beside MiddleStream, to MiddleStreamGrad, and the gradient of the gain with those
-/// of the weights or what they are products of.
-pub(super) fn backward(n: Sizes, form: Form, dw_on: DwOn) -> Result<KernelSpec> {
+/// NextStreamGrad, beside MiddleStream and what else is kept, to MiddleStreamGrad, and the gradient of
+/// the gain with those of the weights or what they are products of.
+pub(super) fn backward(n: Sizes, form: Form, dw_on: DwOn, kept: Kept) -> Result<KernelSpec> {
     let mut draft = Draft::new("ffnBwd", n, form);
     let stream = draft.stream("stream", Activation::MiddleStream)?;
     let grad = draft.stream("grad", Activation::NextStreamGrad)?;
     let weights = Weights::of(&mut draft)?;
+    let found = match kept {
+        Kept::Stream => None,
+        Kept::Hidden => {
+            let h1 = draft.linked("hidden", n.h, Activation::H1)?;
+            Some([h1, draft.linked("hidden", n.h, Activation::H3)?])
+        }
+    };
     let (x, grad) = (draft.matrix(stream)?, draft.matrix(grad)?);
-    let hidden = Hidden::of(&mut draft, x, &weights)?;
+    let norm = Norm::of(&mut draft, x, weights.gain)?;
+    let products = match found {
+        None => products(&mut draft, &norm, &weights)?,
+        Some([h1, h3]) => [draft.matrix(h1)?, draft.matrix(h3)?],
+    };
+    let hidden = Hidden::of(&mut draft, norm, products)?;
 
     let b = &mut draft.b;
     let of_branch = b.mul(grad, n.residual_scale)?;
@@ -92,7 +115,7 @@ pub(super) fn backward(n: Sizes, form: Form, dw_on: DwOn) -> Result<KernelSpec> 
     let (through_norm, of_gain) = hidden.norm.backward(&mut draft, of_norm)?;
     let of_stream = draft.b.add(grad, through_norm)?;
 
-    draft.returns_stream(of_stream, Activation::MiddleStreamGrad)?;
+    draft.returns_linked(of_stream, Activation::MiddleStreamGrad)?;
     draft.returns_gradient(of_gain, FFN_NORM)?;
     let y = hidden.norm.y;
     draft.returns_gradients(
