@@ -15,8 +15,8 @@
 //! columns and never along channels (C29).
 //!
 //! Where devices differ: channels are summed by a product with ones or by a fold (C11, C12), softmax
-//! is one operation or written out (C13, C40), tables are shared by all heads or repeated (C29). A
-//! device that takes no reshapes and transposes (C32) cannot split heads, and gets no plan.
+//! is one operation or written out (C13, C40). A device that takes no reshapes and transposes (C32)
+//! cannot split heads, and gets no plan.
 
 mod attention;
 mod draft;
@@ -65,7 +65,7 @@ pub(super) fn plan(target: &Target<'_>, form: Form, variant: Variant) -> Result<
         return Err(Error::Plan { plan: name.to_owned(), reason });
     }
     let n = Sizes::of(target.model, target.sequences, target.seq_len);
-    tables::check(name, n, attention::largest_table(n, form))?;
+    tables::check(name, n, attention::largest_table(n))?;
 
     let mut steps = Steps::default();
     steps.host(HostOp::Embedding);

@@ -169,18 +169,18 @@ impl Plan {
         let total = |surfaces: &mut dyn Iterator<Item = &Surface>| -> usize {
             surfaces.map(|surface| surface.copies(layers) * surface.bytes()).sum()
         };
-        let mut inputs = self.kernels.iter().flat_map(|kernel| &kernel.inputs);
+        let inputs = || self.kernels.iter().flat_map(|kernel| &kernel.inputs);
         let mut outputs = self.kernels.iter().flat_map(|kernel| &kernel.outputs);
-        let linked = inputs.clone().filter(|surface| surface.passage == Passage::Linked);
+        let linked = || inputs().filter(|surface| surface.passage == Passage::Linked);
         // The stream of the first layer, and its gradient behind the last.
-        let ends = linked.filter(|surface| {
-            let mut held = surface.activations().map(|(activation, _)| activation);
-            held.any(|a| matches!(a, Activation::Stream | Activation::NextStreamGrad))
+        let ends = [Activation::Stream, Activation::NextStreamGrad].map(|end| {
+            let mut found =
+                linked().filter(|surface| surface.activations().any(|(held, _)| held == end));
+            found.next().map_or(0, Surface::bytes)
         });
-        let ends: usize = ends.map(Surface::bytes).sum();
-        total(&mut inputs.by_ref().filter(|surface| surface.passage != Passage::Linked))
+        total(&mut inputs().filter(|surface| surface.passage != Passage::Linked))
             + total(&mut outputs)
-            + ends
+            + ends.iter().sum::<usize>()
     }
 
     /// Dispatches of a micro-batch.

@@ -5,6 +5,7 @@
 
 mod backend;
 mod formulas;
+mod fused;
 mod legal;
 mod price;
 mod programs;

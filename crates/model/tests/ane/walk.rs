@@ -362,8 +362,10 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The plan's whole step beside the CPU backend's, at random weights and tokens.
-fn check(plan: &Plan, what: &str) {
+/// The plan's whole step beside the CPU backend's, at random weights and tokens. Tables and scales of
+/// programs are fp16, 2^-12 off at most; a gradient meets many of them, and gradients of keys and
+/// queries are small differences of large terms.
+fn check(plan: &Plan, what: &str, tolerance: f32) {
     let mut params = init(&plan.model, 3);
     // Large enough that softmax and gate are not straight lines, and gains not all 1.
     let random = Philox::new(9, Stream::Data);
@@ -382,10 +384,9 @@ fn check(plan: &Plan, what: &str) {
     let mut walk = Walk::new(plan, &params, &batch);
     walk.step();
     let loss = walk.losses.iter().map(|&l| f64::from(l)).sum::<f64>() / plan.tokens() as f64;
-    // Tables and scales of programs are fp16, 2^-12 off at most, and a gradient meets many.
     assert!((loss / want_loss - 1.0).abs() < 1e-3, "{what}: {loss} is not {want_loss}");
     for ((tensor, got), (_, want)) in walk.grads.tensors().zip(want.tensors()) {
-        assert_close(&format!("{what}: {}", tensor.name), got, want, 5e-3);
+        assert_close(&format!("{what}: {}", tensor.name), got, want, tolerance);
     }
 }
 
@@ -408,7 +409,11 @@ fn a_step_has_the_loss_and_gradients_of_the_cpu() {
                 let target = Target { model: &config, profile: &profile, sequences, seq_len };
                 let plan = Plan::named(name, &target).unwrap();
                 let device = &profile.name;
-                check(&plan, &format!("{name} {device} {sequences} {heads}/{kv_heads}x{head_dim}"));
+                check(
+                    &plan,
+                    &format!("{name} {device} {sequences} {heads}/{kv_heads}x{head_dim}"),
+                    5e-3,
+                );
             }
         }
     }
@@ -428,6 +433,7 @@ proptest! {
         let profile = Profile::named(devices[device]).unwrap();
         let target = Target { model: &config, profile: &profile, sequences, seq_len };
         let name = Plan::NAMES[plan];
-        check(&Plan::named(name, &target).unwrap(), &format!("{name} on {}", profile.name));
+        let plan = Plan::named(name, &target).unwrap();
+        check(&plan, &format!("{name} on {}", profile.name), 2e-2);
     }
 }

@@ -140,11 +140,10 @@ pub(super) fn backward(n: Sizes, form: Form, dw_on: DwOn) -> Result<KernelSpec> 
     draft.finish()
 }
 
-/// Elements of the largest constant of any program here, in a form.
-pub(super) fn largest_table(n: Sizes, form: Form) -> usize {
-    let copies = if form.broadcasts { 1 } else { n.b.saturating_mul(n.heads) };
-    let of_positions = n.s.saturating_mul(n.s.max(n.head_dim));
-    copies.saturating_mul(of_positions).max(n.head_dim.saturating_mul(n.head_dim))
+/// Elements of the largest constant of any program here.
+pub(super) fn largest_table(n: Sizes) -> usize {
+    let longest = n.s.max(n.head_dim);
+    longest.saturating_mul(longest)
 }
 
 /// `[heads head_dim, T]` to `[1, B heads, S, head_dim]`.
@@ -171,22 +170,22 @@ fn gathered(draft: &mut Draft, x: Value) -> Result<Value> {
 }
 
 /// Cosines, sines `[S, head_dim]`, and the matrix that gives each channel the other of its pair.
-fn positions(draft: &mut Draft, copies: usize) -> Result<[Value; 3]> {
+fn positions(draft: &mut Draft) -> Result<[Value; 3]> {
     let n = draft.n;
     let (wide, places) = (n.head_dim, 0..n.s * n.head_dim);
     let angles = places.map(|at| tables::angle(n, at % wide, at / wide).sin_cos());
     let (sin, cos): (Vec<f32>, Vec<f32>) =
         angles.map(|(sin, cos)| (sin as f32, cos as f32)).unzip();
     Ok([
-        draft.table("rope_cos", copies, [n.s, wide], &cos)?,
-        draft.table("rope_sin", copies, [n.s, wide], &sin)?,
-        draft.table("rope_other", 1, [wide, wide], &tables::other_of_pair(wide))?,
+        draft.table("rope_cos", [n.s, wide], &cos)?,
+        draft.table("rope_sin", [n.s, wide], &sin)?,
+        draft.table("rope_other", [wide, wide], &tables::other_of_pair(wide))?,
     ])
 }
 
 /// Rotary positions of `x[1, B heads, S, head_dim]`.
 fn turn(draft: &mut Draft, x: Value) -> Result<Value> {
-    let [cos, sin, other] = positions(draft, x.shape().dim(1))?;
+    let [cos, sin, other] = positions(draft)?;
     let b = &mut draft.b;
     let turned = b.matmul(x, other, TRANSPOSE_Y)?;
     let (straight, turned) = (b.mul(x, cos)?, b.mul(turned, sin)?);
@@ -195,7 +194,7 @@ fn turn(draft: &mut Draft, x: Value) -> Result<Value> {
 
 /// From the gradient of what [`turn`] gives to that of what it takes.
 fn turn_back(draft: &mut Draft, dy: Value) -> Result<Value> {
-    let [cos, sin, other] = positions(draft, dy.shape().dim(1))?;
+    let [cos, sin, other] = positions(draft)?;
     let b = &mut draft.b;
     let (straight, turned) = (b.mul(dy, cos)?, b.mul(dy, sin)?);
     let turned = b.matmul(turned, other, PLAIN)?;
@@ -206,7 +205,7 @@ fn turn_back(draft: &mut Draft, dy: Value) -> Result<Value> {
 fn causal_softmax(draft: &mut Draft, scores: Value) -> Result<Value> {
     let n = draft.n;
     let mask = tables::causal_mask(n);
-    let mask = draft.table("causal_mask", n.b * n.heads, [n.s, n.s], &mask)?;
+    let mask = draft.table("causal_mask", [n.s, n.s], &mask)?;
     let scores = draft.b.mul(scores, n.score_scale())?;
     let scores = draft.b.add(scores, mask)?;
     if draft.form.softmax {

@@ -132,17 +132,15 @@ impl Draft {
         self.reshape(linked, [1, 1, linked.shape().dim(1), self.n.tokens()])
     }
 
-    /// A constant `[copies, rows, columns]` that is combined with each of `copies` such matrices.
+    /// A constant `[rows, columns]` that is combined with such matrices of all heads: constants are
+    /// repeated by the compiler, also where channels are not (C29).
     pub(super) fn table(
         &mut self,
         name: &str,
-        copies: usize,
         [rows, columns]: [usize; 2],
         values: &[f32],
     ) -> Result<Value> {
-        let copies = if self.form.broadcasts { 1 } else { copies };
-        let table =
-            self.b.floats(Type::fp16(&[1, copies, rows, columns])?, &values.repeat(copies))?;
+        let table = self.b.floats(Type::fp16(&[1, 1, rows, columns])?, values)?;
         Ok(self.b.name(table, name)?)
     }
 
