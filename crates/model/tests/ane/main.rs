@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
 mod backend;
+mod emulated;
 mod formulas;
 mod fused;
 mod legal;
