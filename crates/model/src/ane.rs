@@ -8,7 +8,8 @@
 //!
 //! Surfaces are matrices of fp16, rows first: a row is a channel, a column a token of the micro-batch
 //! (or an output of a weight that lies beside the tokens). A backend writes [`Content::Weight`] blocks
-//! once an update, [`Content::Activation`] blocks before every dispatch, and reads outputs back.
+//! once an update, [`Content::Activation`] blocks before every dispatch, and reads outputs back, unless the
+//! surface's [`Passage`] says that programs pass it to each other.
 //!
 //! ```
 //! use aneal_ane::Profile;

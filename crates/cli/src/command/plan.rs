@@ -107,6 +107,9 @@ pub(crate) fn run(args: &Args, json: bool) -> anyhow::Result<Done> {
         name => Plan::named(name, &target)?,
     };
     let micro_batches = config.batch.tokens.div_ceil(plan.tokens());
+    if !config.batch.tokens.is_multiple_of(plan.tokens()) {
+        note("the last micro-batch of an update is not full; figures are those of full ones");
+    }
     let mut pricing = Pricing {
         occurring: config.model.vocab_size,
         micro_batches_per_update: Some(micro_batches),

@@ -73,8 +73,9 @@ impl Prediction {
 
 impl Plan {
     /// A micro-batch on a device: before each dispatch its activations are converted into surfaces,
-    /// behind it its outputs are converted back, and the CPU's other work is in between; gradients of
-    /// weights are computed beside it.
+    /// behind it its outputs are converted back, and the CPU's other work is in between; what programs
+    /// pass to each other costs the CPU nothing. Beside it outputs are read that nothing waits for, and
+    /// gradients of weights are computed.
     #[must_use]
     pub fn price(&self, costs: &Costs, pricing: &Pricing) -> Prediction {
         let work: Vec<Work> = self.kernels.iter().map(super::KernelSpec::work).collect();

@@ -10,5 +10,6 @@ mod fused;
 mod legal;
 mod price;
 mod programs;
+mod step;
 mod surfaces;
 mod walk;
