@@ -34,7 +34,7 @@ mod work;
 
 pub use costs::{
     Comparison, CompileCosts, Costs, DispatchCosts, DualEngine, EngineCosts, HostCosts, LongWait,
-    MemoryCosts, PowerCosts,
+    LoopRates, MemoryCosts, PowerCosts,
 };
 pub use dispatch::{Price, State};
 pub use error::Error;

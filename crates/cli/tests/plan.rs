@@ -119,6 +119,29 @@ fn devices_without_costs_are_priced_as_others_and_say_so() {
 }
 
 #[test]
+fn the_fastest_plan_is_found_and_explained() {
+    let case = Case::new();
+    let ten = case.json(&["plan", "--rates", "published"]);
+    let best = case.json(&["plan", "--plan", "auto", "--explain", "--rates", "published"]);
+    assert_eq!((&ten["rates"], &ten["candidates"]), (&"published".into(), &Value::Array(vec![])));
+    let candidates = best["candidates"].as_array().unwrap();
+    let times = candidates.iter().map(|c| number(c, "predicted_ms_per_256_tokens"));
+    let ms = number(&best, "predicted_ms_per_256_tokens");
+    assert_eq!(times.fold(f64::INFINITY, f64::min), ms);
+    assert!(ms < number(&ten, "predicted_ms_per_256_tokens") / 2.0);
+    assert!(number(&best, "dispatches_per_micro_batch") <= 46.0);
+    assert_eq!(number(&best, "tokens_per_update"), 5120.0);
+
+    let strict = ["plan", "--plan", "auto", "--explain", "--profile", "strict", "--costs", "m1"];
+    let told = String::from_utf8(case.run(&strict).stdout).unwrap();
+    assert!(told.starts_with("ten-kernel for golfwide under the rules of strict"), "{told}");
+    assert!(told.contains("plan fused: heads are split by reshapes and transposes"), "{told}");
+
+    let given = case.json(&["plan", "--plan", "auto", "--batch", "4"]);
+    assert_eq!((&given["sequences"], &given["candidates"]), (&4.into(), &Value::Array(vec![])));
+}
+
+#[test]
 fn a_configuration_file_decides_model_and_update() {
     let case = Case::new();
     let text = "preset = \"golfwide\"\n[model]\nlayers = 2\n[batch]\ntokens = 512\nseq_len = 128\n";

@@ -8,7 +8,8 @@
 //!
 //! Surfaces are matrices of fp16, rows first: a row is a channel, a column a token of the micro-batch
 //! (or an output of a weight that lies beside the tokens). A backend writes [`Content::Weight`] blocks
-//! once an update, [`Content::Activation`] blocks before every dispatch, and reads outputs back.
+//! once an update, [`Content::Activation`] blocks before every dispatch, and reads outputs back, unless the
+//! surface's [`Passage`] says that programs pass it to each other.
 //!
 //! ```
 //! use aneal_ane::Profile;
@@ -23,16 +24,22 @@
 
 mod activation;
 mod backend;
+mod choice;
 mod form;
+mod fused;
 mod host;
 mod kernel;
 mod plan;
 mod price;
+mod sizes;
+mod steps;
+mod tables;
 mod ten_kernel;
 
 pub use activation::Activation;
 pub use backend::{AneBackend, Times};
+pub use choice::{Candidate, Choice, Search};
 pub use host::HostOp;
-pub use kernel::{Block, Content, KernelSpec, Surface, WeightRef};
-pub use plan::{Order, Plan, Section, Step, Target};
+pub use kernel::{Block, Content, KernelSpec, Passage, Surface, WeightRef};
+pub use plan::{DwOn, Order, Plan, Section, Step, Target};
 pub use price::{Prediction, PricedKernel, Pricing};

@@ -56,6 +56,10 @@ impl Costs {
     /// How long a dispatch would take.
     #[must_use]
     pub fn dispatch(&self, work: &Work, state: &State) -> Price {
+        if let Some(rates) = &self.loop_rates {
+            let product_ms = work.flops() / rates.tflops / 1e9;
+            return Price { overhead_ms: rates.dispatch_ms, product_ms, ..Price::default() };
+        }
         let d = &self.dispatch;
         let mut price = Price {
             overhead_ms: if state.queued { d.queued_ms } else { d.alone_ms },
@@ -144,6 +148,7 @@ impl Costs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::LoopRates;
 
     fn ms(op: OpWork) -> Price {
         let work = Work { ops: vec![op], ..Work::default() };
@@ -185,6 +190,22 @@ mod tests {
         let price = |m| ms(OpWork::MatMul { groups: 1, m, k: 1024, n: 1024 });
         assert_eq!(price(1024).activations_ms, 0.0);
         assert!(price(1025).activations_ms > 0.0);
+    }
+
+    #[test]
+    fn rates_of_loops_replace_everything_else() {
+        let mut costs = Costs::of("m6").unwrap();
+        costs.loop_rates = Some(LoopRates::PUBLISHED);
+        costs.check().unwrap();
+        let ops = vec![
+            OpWork::MatMul { groups: 1, m: 1000, k: 1000, n: 1895 },
+            OpWork::Move { elements: 1 << 17 },
+        ];
+        let work = Work { input_bytes: 1 << 20, output_bytes: 1 << 18, ops };
+        let price = costs.dispatch(&work, &State { clock: 0.5, queued: true });
+        assert!((price.total_ms() - 1.108).abs() < 1e-9, "{price:?}");
+        costs.loop_rates = Some(LoopRates { tflops: 0.0, ..LoopRates::PUBLISHED });
+        assert!(costs.check().is_err());
     }
 
     #[test]

@@ -7,14 +7,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use aneal_ane::Profile;
-use aneal_ane::clock::Costs;
+use aneal_ane::clock::{Costs, LoopRates};
 use aneal_mil::{Dialect, text};
-use aneal_model::ane::{Plan, Pricing, Target};
+use aneal_model::ane::{Plan, Pricing, Search, Target};
 use aneal_train::RunConfig;
 use aneal_train::config::Layers;
 use aneal_train::run_folder::write_atomically;
 use anyhow::{Context, bail};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 use crate::output::{note, result, usage};
 use crate::{Done, device};
@@ -29,6 +29,7 @@ Examples:
   aneal plan                                       # GolfWide on M4 Pro
   aneal plan --preset stories110m --profile m1
   aneal plan --profile strict --costs m4 --dump-mil programs
+  aneal plan --plan auto --explain                 # the fastest, and what it was compared with
   aneal plan --json --svg step.svg")]
 pub(crate) struct Args {
     /// A built-in configuration: quickstart, golfwide, pr801, stories110m, qwen3-0.6b
@@ -44,12 +45,20 @@ pub(crate) struct Args {
     /// The device that the step is priced on [default: the profile's, or one of the same chip]
     #[arg(long, value_name = "NAME")]
     costs: Option<String>,
-    /// Which plan: ten-kernel
+    /// Which plan: ten-kernel, fused, fused-kept, fused-worker, fused-kept-worker, or auto for the one
+    /// that is predicted to be fastest
     #[arg(long, value_name = "NAME", default_value = "ten-kernel")]
     plan: String,
-    /// Sequences of a micro-batch
-    #[arg(long, value_name = "B", default_value_t = 1)]
-    batch: usize,
+    /// Sequences of a micro-batch [default: 1, with --plan auto whatever is fastest]
+    #[arg(long, value_name = "B")]
+    batch: Option<usize>,
+    /// What dispatches are priced at: the device's costs, or the 0.108 ms and 3.79 TFLOPS that
+    /// published training loops reached
+    #[arg(long, value_enum, default_value_t = Rates::Device)]
+    rates: Rates,
+    /// Tell every plan that was compared, and why others cannot be
+    #[arg(long)]
+    explain: bool,
     /// Write each program as MIL text into this folder, its tables below it in weights/
     #[arg(long, value_name = "DIR")]
     dump_mil: Option<PathBuf>,
@@ -58,14 +67,49 @@ pub(crate) struct Args {
     svg: Option<PathBuf>,
 }
 
+/// See [`Args::rates`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Rates {
+    Device,
+    Published,
+}
+
+impl Rates {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Device => "device",
+            Self::Published => "published",
+        }
+    }
+}
+
+/// The name that stands for the best of all plans.
+const AUTO: &str = "auto";
+
 pub(crate) fn run(args: &Args, json: bool) -> anyhow::Result<Done> {
     let config = configure(args)?;
     let profile = device::profile(&args.profile)?;
-    let (device, costs) = costs(args, &profile)?;
+    let (device, mut costs) = costs(args, &profile)?;
+    costs.loop_rates = (args.rates == Rates::Published).then_some(LoopRates::PUBLISHED);
     let seq_len = config.batch.seq_len.unwrap_or(config.model.seq_len);
-    let target = Target { model: &config.model, profile: &profile, sequences: args.batch, seq_len };
-    let plan = Plan::named(&args.plan, &target)?;
+    let sequences = args.batch.unwrap_or(1);
+    let target = Target { model: &config.model, profile: &profile, sequences, seq_len };
+    let search = Search {
+        tokens_per_update: config.batch.tokens,
+        occurring: config.model.vocab_size,
+        sequences: args.batch,
+        most_surface_bytes: Search::SURFACE_BYTES,
+    };
+    let candidates =
+        if args.explain { Plan::candidates(&target, &costs, &search) } else { Vec::new() };
+    let plan = match args.plan.as_str() {
+        AUTO => Plan::best(&target, &costs, &search)?.plan,
+        name => Plan::named(name, &target)?,
+    };
     let micro_batches = config.batch.tokens.div_ceil(plan.tokens());
+    if !config.batch.tokens.is_multiple_of(plan.tokens()) {
+        note("the last micro-batch of an update is not full; figures are those of full ones");
+    }
     let mut pricing = Pricing {
         occurring: config.model.vocab_size,
         micro_batches_per_update: Some(micro_batches),
@@ -91,6 +135,8 @@ pub(crate) fn run(args: &Args, json: bool) -> anyhow::Result<Done> {
         micro_batches_per_update: micro_batches,
         plan: &plan,
         costs: &costs,
+        rates: args.rates.name(),
+        candidates: &candidates,
         step: &step,
         without_update: &without_update,
         objections: &objections,

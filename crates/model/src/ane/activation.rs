@@ -6,6 +6,8 @@ use crate::ModelConfig;
 /// `[out, in]`, and `d` marks the gradient of the loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Activation {
+    /// `[D]`: the residual stream before the layer.
+    Stream,
     /// `[D]`: rms_norm of the residual stream, the input of Wq, Wk and Wv.
     AttentionNorm,
     /// `[Q]`: Wq AttentionNorm, turned by position.
@@ -37,6 +39,12 @@ pub enum Activation {
     /// `[D]`: the residual stream behind the layer, MiddleStream + a FfnBranch.
     NextStream,
 
+    /// `[D]`: dNextStream, the gradient behind the layer.
+    NextStreamGrad,
+    /// `[D]`: dMiddleStream.
+    MiddleStreamGrad,
+    /// `[D]`: dStream, the gradient before the layer.
+    StreamGrad,
     /// `[D]`: a dNextStream, which is the gradient of FfnBranch.
     FfnBranchGrad,
     /// `[H]`: W2^T FfnBranchGrad.
@@ -111,9 +119,13 @@ impl Activation {
 
     fn height(self) -> Height {
         match self {
-            Self::AttentionNorm
+            Self::Stream
+            | Self::AttentionNorm
             | Self::AttentionBranch
             | Self::MiddleStream
+            | Self::NextStreamGrad
+            | Self::MiddleStreamGrad
+            | Self::StreamGrad
             | Self::FfnNorm
             | Self::FfnBranch
             | Self::NextStream
@@ -166,5 +178,15 @@ impl Activation {
     #[must_use]
     pub fn passes_through(self) -> bool {
         matches!(self, Self::Probabilities | Self::ProbabilityGrads)
+    }
+
+    /// What the layer behind calls this stream, or the layer before this gradient of it.
+    #[must_use]
+    pub fn across(self) -> Option<Self> {
+        match self {
+            Self::NextStream => Some(Self::Stream),
+            Self::StreamGrad => Some(Self::NextStreamGrad),
+            _ => None,
+        }
     }
 }

@@ -30,7 +30,7 @@ use aneal_ane::engine::Engine;
 use aneal_kernels::matmul::Kernel;
 use aneal_kernels::rope;
 
-use super::{Content, Plan};
+use super::{Content, Passage, Plan};
 use crate::cpu::WeightGradOperands;
 use crate::{Backend, Batch, Error, Grads, Op, Params, Profile, Result};
 use beside::{Beside, Sums};
@@ -242,6 +242,14 @@ fn check(plan: &Plan) -> Result<()> {
     let columns = plan.tokens();
     for kernel in &plan.kernels {
         for surface in kernel.inputs.iter().chain(&kernel.outputs) {
+            if surface.passage != Passage::Converted {
+                let reason = format!(
+                    "program {} shares surfaces with others, which can be priced but not run yet; \
+                     choose ten-kernel",
+                    kernel.name
+                );
+                return Err(Error::Plan { plan: plan.name.to_owned(), reason });
+            }
             for block in &surface.blocks {
                 let Content::Activation(activation) = block.content else { continue };
                 let rows = activation.rows(&plan.model, plan.seq_len);

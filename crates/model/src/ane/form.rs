@@ -15,6 +15,8 @@ pub(super) struct Form {
     pub(super) softmax: bool,
     /// Tables are as they are for all heads alike; else there is one for each head (C29).
     pub(super) broadcasts: bool,
+    /// Channels are summed by a fold; else by a product with ones (C11, C12).
+    pub(super) folds: bool,
     /// Longest axis (C2).
     pub(super) axis: usize,
 }
@@ -30,6 +32,7 @@ impl Form {
             reshapes: !forbids(&rules, "C32"),
             softmax: !tiled && !odd,
             broadcasts: !forbids(&rules, "C29"),
+            folds: !forbids(&rules, "C11") && !forbids(&rules, "C12"),
             axis: if forbids(&rules, "C2") { rules.limits.axis } else { usize::MAX },
         }
     }

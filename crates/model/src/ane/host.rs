@@ -20,6 +20,10 @@ pub enum HostOp {
     Gate,
     /// NextStream = MiddleStream + a FfnBranch, where no program makes it.
     FfnResidual,
+    /// Stream of the first layer into its surface.
+    WriteStream,
+    /// NextStream of the last layer out of its surface.
+    ReadStream,
     /// The norm behind the last layer.
     FinalNorm,
     /// Logits from the tied table of embeddings.
@@ -32,6 +36,10 @@ pub enum HostOp {
     ClassifierWeightGrad,
     /// dNextStream of the last layer, and the gradient of the norm's gain.
     FinalNormBackward,
+    /// NextStreamGrad of the last layer into its surface.
+    WriteStreamGrad,
+    /// StreamGrad of the first layer out of its surface.
+    ReadStreamGrad,
     /// H1Grad and H3Grad.
     GateBackward,
     /// Copies of what [`HostOp::FfnWeightGrads`] multiplies, which later programs overwrite.
@@ -62,6 +70,9 @@ impl HostOp {
     pub fn label(self) -> &'static str {
         match self {
             Self::Embedding | Self::EmbeddingBackward => "embedding",
+            Self::WriteStream | Self::ReadStream | Self::WriteStreamGrad | Self::ReadStreamGrad => {
+                "surfaces"
+            }
             Self::AttentionNorm
             | Self::FfnNorm
             | Self::FinalNorm
@@ -98,6 +109,9 @@ impl HostOp {
             | Self::FfnNormBackward
             | Self::AttentionNormBackward => HostWork::Norm(count(d)),
             Self::FinalNormBackward => HostWork::Norm(count(2 * d)),
+            Self::WriteStream | Self::ReadStream | Self::WriteStreamGrad | Self::ReadStreamGrad => {
+                HostWork::Convert(count(d))
+            }
             Self::Gate | Self::GateBackward => HostWork::Gate(count(h)),
             Self::Loss => HostWork::Loss(count(occurring)),
             Self::Classifier | Self::ClassifierBackward | Self::ClassifierWeightGrad => {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use aneal_ane::clock::Work;
 use aneal_mil::blob::Weights;
-use aneal_mil::{Function, Program};
+use aneal_mil::{Function, Program, ValueId};
 
 use super::Activation;
 use crate::Result;
@@ -35,6 +35,21 @@ pub struct Surface {
     pub columns: usize,
     /// What is where. Blocks do not overlap, and cover everything.
     pub blocks: Vec<Block>,
+    /// How activations and gradients get there, or away from there.
+    pub passage: Passage,
+}
+
+/// How activations and gradients get into an input, or out of an output. Weights are staged anyway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passage {
+    /// The CPU converts them before or behind each dispatch; all layers share the surface.
+    Converted,
+    /// The surface is the one in which other programs have the same activation of the same layer
+    /// (see [`Activation::across`] for neighbours): one program's output is the other's input, and the
+    /// CPU does nothing.
+    Linked,
+    /// Only the work beside the engine reads this output, so each layer has its own.
+    Beside,
 }
 
 /// A part of a surface.
@@ -53,8 +68,10 @@ pub struct Block {
 pub enum Content {
     /// A row a channel, a column a token; of several sequences one behind the other.
     Activation(Activation),
-    /// A weight, the same until the next update.
+    /// A weight, the same until the next update. Gains are one row.
     Weight(WeightRef),
+    /// The gradient of a weight over the tokens of the dispatch, rows as in the weight itself.
+    Gradient(WeightRef),
 }
 
 /// A weight of a layer, or of the model.
@@ -92,7 +109,7 @@ impl Surface {
             Content::Activation(activation) => {
                 Some((activation, block.rows.len() * block.columns.len()))
             }
-            Content::Weight(_) => None,
+            Content::Weight(_) | Content::Gradient(_) => None,
         })
     }
 
@@ -100,8 +117,30 @@ impl Surface {
     pub fn weights(&self) -> impl Iterator<Item = WeightRef> + '_ {
         self.blocks.iter().filter_map(|block| match block.content {
             Content::Weight(weight) => Some(weight),
-            Content::Activation(_) => None,
+            Content::Activation(_) | Content::Gradient(_) => None,
         })
+    }
+
+    /// The surface of a function's input or output.
+    pub(super) fn of(
+        function: &Function,
+        id: ValueId,
+        blocks: Vec<Block>,
+        passage: Passage,
+    ) -> Self {
+        let value = function.value(id);
+        let columns = value.ty.shape.width();
+        let rows = value.ty.shape.elements() / columns;
+        Self { name: value.name.clone(), rows, columns, blocks, passage }
+    }
+
+    /// How many there are of it in a plan for so many layers.
+    #[must_use]
+    pub fn copies(&self, layers: usize) -> usize {
+        match self.passage {
+            Passage::Converted if self.weights().next().is_none() => 1,
+            Passage::Converted | Passage::Linked | Passage::Beside => layers,
+        }
     }
 }
 
@@ -130,14 +169,26 @@ impl KernelSpec {
     /// Elements that the CPU writes before a dispatch; weights are there already.
     #[must_use]
     pub fn written(&self) -> usize {
-        self.inputs.iter().flat_map(Surface::activations).map(|(_, elements)| elements).sum()
+        let inputs = passing(&self.inputs, Passage::Converted);
+        inputs.flat_map(Surface::activations).map(|(_, elements)| elements).sum()
     }
 
     /// Elements that the CPU reads after a dispatch. What only passes through is charged where it is
     /// written.
     #[must_use]
     pub fn read(&self) -> usize {
-        let outputs = self.outputs.iter().flat_map(Surface::activations);
+        let outputs = passing(&self.outputs, Passage::Converted).flat_map(Surface::activations);
         outputs.filter(|(a, _)| !a.passes_through()).map(|(_, elements)| elements).sum()
     }
+
+    /// Elements that the CPU reads beside the engine.
+    #[must_use]
+    pub fn read_beside(&self) -> usize {
+        let outputs = passing(&self.outputs, Passage::Beside);
+        outputs.map(|surface| surface.rows * surface.columns).sum()
+    }
+}
+
+fn passing(surfaces: &[Surface], passage: Passage) -> impl Iterator<Item = &Surface> {
+    surfaces.iter().filter(move |surface| surface.passage == passage)
 }

@@ -5,7 +5,7 @@ use aneal_mil::Program;
 use aneal_mil::lint::{self, Finding, Severity};
 
 use super::form::Form;
-use super::{HostOp, KernelSpec, ten_kernel};
+use super::{Activation, HostOp, KernelSpec, Passage, Surface, fused, ten_kernel};
 use crate::{Error, ModelConfig, Result};
 
 /// What a plan is made for.
@@ -32,10 +32,22 @@ pub struct Plan {
     pub sequences: usize,
     /// Tokens of each.
     pub seq_len: usize,
+    /// What multiplies the gradients of weights.
+    pub dw_on: DwOn,
     /// The programs; names differ.
     pub kernels: Vec<KernelSpec>,
     /// A micro-batch forward and backward, then the update, in order.
     pub sections: Vec<Section>,
+}
+
+/// Where gradients of weights, products over all tokens of a micro-batch, are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DwOn {
+    /// By the programs that compute what is multiplied: sums are rounded to fp16 (C61), and no partial
+    /// sum may reach 2^15 (C64).
+    Engine,
+    /// By the CPU, in fp32, beside the engine.
+    Worker,
 }
 
 /// Steps that are run once, or for each layer.
@@ -73,12 +85,21 @@ pub enum Step {
 
 impl Plan {
     /// The plans there are.
-    pub const NAMES: [&'static str; 1] = ["ten-kernel"];
+    pub const NAMES: [&'static str; 5] = {
+        let [a, b, c, d] = fused::VARIANTS;
+        [ten_kernel::NAME, a.name, b.name, c.name, d.name]
+    };
 
     /// The plan of that name.
     ///
     /// - `ten-kernel`: that of the published trainers (section 7.1). One sequence a dispatch; three
     ///   programs forward and seven backward a layer, more where a device's rules need it.
+    /// - `fused`: two programs forward and two backward a layer, any number of sequences a dispatch,
+    ///   weights as inputs of their own, the residual stream never on the CPU; gradients of weights
+    ///   on the engine.
+    /// - `fused-worker`: the same, gradients of weights on the CPU, beside the engine.
+    /// - `fused-kept`, `fused-kept-worker`: as these, but H1 and H3 are kept from the forward pass and
+    ///   not computed again.
     ///
     /// # Errors
     /// [`Error::UnknownPlan`]; [`Error::Config`] and [`Error::SequenceTooLong`] for what the model
@@ -97,16 +118,19 @@ impl Plan {
         }
         let form = Form::of(target.profile, target.seq_len);
         let plan = match name {
-            "ten-kernel" if target.sequences != 1 => {
+            ten_kernel::NAME if target.sequences != 1 => {
                 let found = target.sequences;
                 let rule = "it takes one sequence a dispatch, so its micro-batch is 1";
                 return Err(refuse(format!("{found} sequences asked for; {rule}")));
             }
-            "ten-kernel" => ten_kernel::plan(target, form)?,
-            _ => {
-                let known = Self::NAMES.join(", ");
-                return Err(Error::UnknownPlan { name: name.to_owned(), known });
-            }
+            ten_kernel::NAME => ten_kernel::plan(target, form)?,
+            _ => match fused::VARIANTS.into_iter().find(|variant| variant.name == name) {
+                Some(variant) => fused::plan(target, form, variant)?,
+                None => {
+                    let known = Self::NAMES.join(", ");
+                    return Err(Error::UnknownPlan { name: name.to_owned(), known });
+                }
+            },
         };
         let objections = plan.objections(target.profile);
         match objections.iter().find(|(_, found)| found.rule.severity == Severity::Refused) {
@@ -135,6 +159,28 @@ impl Plan {
     #[must_use]
     pub fn tokens(&self) -> usize {
         self.sequences * self.seq_len
+    }
+
+    /// Bytes of all surfaces: inputs with weights, and what is linked or read beside the engine, once
+    /// a layer. What is linked counts where it is an output, and what the CPU writes first besides.
+    #[must_use]
+    pub fn surface_bytes(&self) -> usize {
+        let layers = self.model.layers;
+        let total = |surfaces: &mut dyn Iterator<Item = &Surface>| -> usize {
+            surfaces.map(|surface| surface.copies(layers) * surface.bytes()).sum()
+        };
+        let inputs = || self.kernels.iter().flat_map(|kernel| &kernel.inputs);
+        let mut outputs = self.kernels.iter().flat_map(|kernel| &kernel.outputs);
+        let linked = || inputs().filter(|surface| surface.passage == Passage::Linked);
+        // The stream of the first layer, and its gradient behind the last.
+        let ends = [Activation::Stream, Activation::NextStreamGrad].map(|end| {
+            let mut found =
+                linked().filter(|surface| surface.activations().any(|(held, _)| held == end));
+            found.next().map_or(0, Surface::bytes)
+        });
+        total(&mut inputs().filter(|surface| surface.passage != Passage::Linked))
+            + total(&mut outputs)
+            + ends.iter().sum::<usize>()
     }
 
     /// Dispatches of a micro-batch.

@@ -39,6 +39,8 @@ pub struct PricedKernel {
     pub price: Price,
     /// The CPU's time for filling its surfaces and reading them.
     pub surfaces_ms: f64,
+    /// The CPU's time for reading the outputs that it reads beside the engine.
+    pub beside_ms: f64,
     /// How often a micro-batch dispatches it.
     pub dispatches: usize,
 }
@@ -71,8 +73,9 @@ impl Prediction {
 
 impl Plan {
     /// A micro-batch on a device: before each dispatch its activations are converted into surfaces,
-    /// behind it its outputs are converted back, and the CPU's other work is in between; gradients of
-    /// weights are computed beside it.
+    /// behind it its outputs are converted back, and the CPU's other work is in between; what programs
+    /// pass to each other costs the CPU nothing. Beside it outputs are read that nothing waits for, and
+    /// gradients of weights are computed.
     #[must_use]
     pub fn price(&self, costs: &Costs, pricing: &Pricing) -> Prediction {
         let work: Vec<Work> = self.kernels.iter().map(super::KernelSpec::work).collect();
@@ -96,6 +99,7 @@ impl Plan {
                 work,
                 price,
                 surfaces_ms: convert(kernel.written()) + convert(kernel.read()),
+                beside_ms: convert(kernel.read_beside()),
                 dispatches: self.dispatches_of(place),
             })
             .collect();
@@ -153,6 +157,10 @@ impl Line<'_> {
                 let span = self.timeline.push_dispatch(kernel.name, &prices[place], &after);
                 self.last[0] = Some(span);
                 self.convert(kernel.read());
+                if kernel.read_beside() > 0 {
+                    let ms = self.costs.host(HostWork::Convert(kernel.read_beside() as f64));
+                    self.push(Lane::Worker, "surfaces", ms);
+                }
             }
             Step::Host(op) => self.push(Lane::Cpu, op.label(), self.ms(op)),
             Step::Worker(op) => self.push(Lane::Worker, op.label(), self.ms(op)),

@@ -17,52 +17,10 @@ mod feed_forward;
 mod products;
 
 use super::form::Form;
-use super::{
-    Activation, Content, HostOp, KernelSpec, Order, Plan, Section, Step, Target, WeightRef,
-};
-use crate::{Error, ModelConfig, Result};
-
-/// The sizes that programs are made of.
-#[derive(Clone, Copy, Debug)]
-struct Sizes {
-    /// D
-    d: usize,
-    /// H
-    h: usize,
-    /// Width of all queries.
-    q: usize,
-    /// Width of all keys.
-    kv: usize,
-    heads: usize,
-    kv_heads: usize,
-    head_dim: usize,
-    /// Tokens.
-    s: usize,
-    rope_theta: f64,
-    residual_scale: f32,
-}
-
-impl Sizes {
-    fn of(config: &ModelConfig, s: usize) -> Self {
-        Self {
-            d: config.dim,
-            h: config.hidden,
-            q: config.q_width(),
-            kv: config.kv_width(),
-            heads: config.heads,
-            kv_heads: config.kv_heads,
-            head_dim: config.head_dim,
-            s,
-            rope_theta: config.rope_theta,
-            residual_scale: config.residual_scale(),
-        }
-    }
-
-    /// Whether query heads share key-value heads.
-    fn grouped(&self) -> bool {
-        self.kv_heads < self.heads
-    }
-}
+use super::sizes::{Sizes, W1, W3};
+use super::steps::Steps;
+use super::{Activation, Content, DwOn, HostOp, Order, Plan, Target, WeightRef, tables};
+use crate::Result;
 
 /// A weight of the layer as stored, `[out, in]`.
 fn stored(name: &'static str) -> Content {
@@ -74,71 +32,19 @@ fn turned(name: &'static str) -> Content {
     Content::Weight(WeightRef { name, of_layer: true, transposed: true })
 }
 
-const WQ: &str = "attention.wq.weight";
-const WK: &str = "attention.wk.weight";
-const WV: &str = "attention.wv.weight";
-const WO: &str = "attention.wo.weight";
-const W1: &str = "feed_forward.w1.weight";
-const W2: &str = "feed_forward.w2.weight";
-const W3: &str = "feed_forward.w3.weight";
-
-/// Steps being put in order, with the programs that they dispatch.
-#[derive(Default)]
-struct Steps {
-    kernels: Vec<KernelSpec>,
-    steps: Vec<Step>,
-    sections: Vec<Section>,
-}
-
-impl Steps {
-    fn dispatch(&mut self, kernel: KernelSpec) {
-        self.steps.push(Step::Dispatch(self.kernels.len()));
-        self.kernels.push(kernel);
-    }
-
-    fn host(&mut self, op: HostOp) {
-        self.steps.push(Step::Host(op));
-    }
-
-    fn worker(&mut self, op: HostOp) {
-        self.steps.push(Step::Worker(op));
-    }
-
-    fn end(&mut self, order: Order) {
-        self.sections.push(Section { order, steps: std::mem::take(&mut self.steps) });
-    }
-}
-
-const NAME: &str = "ten-kernel";
-
-/// Most elements of a mask or another table: 128 MiB of fp16, the mask of 8,192 tokens. Published
-/// programs stop compiling at 1,024 (section 1.3 of the speed facts).
-const MOST_TABLE: usize = 1 << 26;
+pub(super) const NAME: &str = "ten-kernel";
 
 /// The plan for a target, in the form that its device needs.
 pub(super) fn plan(target: &Target<'_>, form: Form) -> Result<Plan> {
-    let n = Sizes::of(target.model, target.seq_len);
-    let table = attention::largest_table(n, form);
-    if table > MOST_TABLE {
-        let (s, wide) = (n.s, n.head_dim);
-        let reason = format!(
-            "sequences of {s} tokens and heads of {wide} need a table of {table} elements, the limit \
-             is {MOST_TABLE}; choose shorter sequences or narrower heads"
-        );
-        return Err(Error::Plan { plan: NAME.to_owned(), reason });
-    }
+    let n = Sizes::of(target.model, 1, target.seq_len);
+    tables::check(NAME, n, attention::largest_table(n, form))?;
     let mut steps = Steps::default();
     steps.host(HostOp::Embedding);
     steps.end(Order::Once);
     forward(&mut steps, n, form)?;
     steps.end(Order::Layers);
 
-    steps.host(HostOp::FinalNorm);
-    steps.host(HostOp::Classifier);
-    steps.host(HostOp::Loss);
-    steps.host(HostOp::ClassifierBackward);
-    steps.worker(HostOp::ClassifierWeightGrad);
-    steps.host(HostOp::FinalNormBackward);
+    steps.head();
     steps.end(Order::Once);
 
     backward(&mut steps, n, form)?;
@@ -152,6 +58,7 @@ pub(super) fn plan(target: &Target<'_>, form: Form) -> Result<Plan> {
         model: target.model.clone(),
         sequences: 1,
         seq_len: target.seq_len,
+        dw_on: DwOn::Worker,
         kernels: steps.kernels,
         sections: steps.sections,
     })

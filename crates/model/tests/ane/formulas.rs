@@ -119,7 +119,11 @@ impl Given<'_> {
                     (0..s).map(|i| ds[(h * s + i) * s + j] * q[row + i]).sum()
                 })
             }
-            A::AttentionNorm
+            A::Stream
+            | A::NextStreamGrad
+            | A::MiddleStreamGrad
+            | A::StreamGrad
+            | A::AttentionNorm
             | A::MiddleStream
             | A::FfnNorm
             | A::FfnBranchGrad

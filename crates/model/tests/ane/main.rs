@@ -4,9 +4,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
 mod backend;
+mod emulated;
 mod formulas;
+mod fused;
 mod legal;
 mod price;
 mod programs;
+mod step;
 mod surfaces;
 mod walk;

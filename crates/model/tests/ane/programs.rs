@@ -68,7 +68,8 @@ fn check(profile: &Profile, model: &ModelConfig, seq_len: usize) {
         let inputs = kernel.inputs.iter().flat_map(|s| s.activations());
         let known: Activations = inputs.map(|(a, _)| (a, all[&a].clone())).collect();
         let given = Given { config: model, tokens: seq_len, known: &known, params: &params };
-        for (activation, got) in run(kernel, &known, &params, 0) {
+        for (content, got) in run(kernel, &known, &params, 0) {
+            let Content::Activation(activation) = content else { panic!("{content:?}") };
             assert_eq!(got.len(), activation.rows(model, seq_len) * seq_len);
             let want: Vec<f32> = given.get(activation).into_iter().map(|v| v as f32).collect();
             let what = format!("{} on {}: {activation:?} of {model:?}", kernel.name, profile.name);
@@ -151,6 +152,7 @@ fn published_surfaces_have_the_published_widths() {
         let kernel = plan.kernels.iter().find(|kernel| kernel.name == name).unwrap();
         let of = |block: &aneal_model::ane::Block| match block.content {
             Content::Activation(activation) => format!("{activation:?}"),
+            Content::Gradient(weight) => panic!("{weight:?} is the CPU's"),
             Content::Weight(weight) => {
                 format!("{}{}", weight.tensor(3), if weight.transposed { "^T" } else { "" })
             }
@@ -176,7 +178,8 @@ fn every_program_survives_text() {
     for (profile, seq_len) in forms() {
         let model = model(4, 2, 6);
         let target = Target { model: &model, profile: &profile, sequences: 1, seq_len };
-        for kernel in Plan::named("ten-kernel", &target).unwrap().kernels {
+        let plans = Plan::NAMES.iter().filter_map(|name| Plan::named(name, &target).ok());
+        for kernel in plans.flat_map(|plan| plan.kernels) {
             let (program, weights) = kernel.program().unwrap();
             for dialect in [Dialect::Modern, Dialect::Verbose] {
                 let written = text::print(&program, dialect);

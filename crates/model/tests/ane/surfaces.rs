@@ -17,7 +17,7 @@ pub(crate) fn run(
     known: &Activations,
     params: &Params,
     layer: usize,
-) -> Vec<(Activation, Vec<f32>)> {
+) -> Vec<(Content, Vec<f32>)> {
     let function = &kernel.function;
     let ids: Vec<ValueId> = function.input_ids().collect();
     assert_eq!(ids.len(), kernel.inputs.len(), "{}", kernel.name);
@@ -58,6 +58,7 @@ fn fill(surface: &Surface, known: &Activations, params: &Params, layer: usize) -
     for block in &surface.blocks {
         let (high, wide) = (block.rows.len(), block.columns.len());
         let at: Box<dyn Fn(usize, usize) -> f32> = match block.content {
+            Content::Gradient(weight) => panic!("{weight:?} has no gradient before it is computed"),
             Content::Activation(activation) => {
                 let matrix = &known[&activation];
                 assert_eq!(matrix.len(), high * wide, "{activation:?}");
@@ -70,7 +71,8 @@ fn fill(surface: &Surface, known: &Activations, params: &Params, layer: usize) -
                     assert_eq!(spec.shape, [wide, high], "{weight:?}");
                     Box::new(move |row, column| matrix[column * high + row])
                 } else {
-                    assert_eq!(spec.shape, [high, wide], "{weight:?}");
+                    let gain = spec.shape == [wide] && high == 1;
+                    assert!(gain || spec.shape == [high, wide], "{weight:?}");
                     Box::new(move |row, column| matrix[row * wide + column])
                 }
             }
@@ -86,14 +88,11 @@ fn fill(surface: &Surface, known: &Activations, params: &Params, layer: usize) -
     values
 }
 
-fn read(surface: &Surface, values: &[f32]) -> Vec<(Activation, Vec<f32>)> {
+fn read(surface: &Surface, values: &[f32]) -> Vec<(Content, Vec<f32>)> {
     let blocks = surface.blocks.iter().map(|block| {
-        let Content::Activation(activation) = block.content else {
-            panic!("{} returns a weight", surface.name)
-        };
         let rows = block.rows.clone().map(|row| &values[row * surface.columns..]);
         let matrix = rows.flat_map(|row| &row[block.columns.clone()]).copied().collect();
-        (activation, matrix)
+        (block.content, matrix)
     });
     blocks.collect()
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aneal_ane::clock::{Costs, Lane};
 use aneal_mil::lint::Finding;
-use aneal_model::ane::{Content, Plan, Prediction, Surface};
+use aneal_model::ane::{Candidate, Content, Plan, Prediction, Surface};
 use serde_json::{Value, json};
 
 use crate::device;
@@ -20,6 +20,10 @@ pub(super) struct Report<'a> {
     pub(super) micro_batches_per_update: usize,
     pub(super) plan: &'a Plan,
     pub(super) costs: &'a Costs,
+    /// Whose rates dispatches are priced at.
+    pub(super) rates: &'a str,
+    /// Plans that were compared, if that is to be told.
+    pub(super) candidates: &'a [Candidate],
     /// A micro-batch with its share of an update.
     pub(super) step: &'a Prediction,
     /// And without.
@@ -64,6 +68,7 @@ impl Report<'_> {
             "model": plan.model,
             "profile": self.profile,
             "priced_as": self.priced_as,
+            "rates": self.rates,
             "sequences": plan.sequences,
             "seq_len": plan.seq_len,
             "tokens_per_micro_batch": plan.tokens(),
@@ -82,11 +87,35 @@ impl Report<'_> {
             "predicted_clock_share": step.clock,
             "predicted_compile_ms": step.compile_ms,
             "ane_flops_per_micro_batch": step.flops(),
+            "surface_bytes": plan.surface_bytes(),
             "kernels": self.kernels(),
+            "candidates": self.candidates(),
             "host": host.collect::<Vec<_>>(),
             "clock_compared": compared.collect::<Vec<_>>(),
             "objections": objections.collect::<Vec<_>>(),
         })
+    }
+
+    fn candidates(&self) -> Vec<Value> {
+        let of = |candidate: &Candidate| {
+            let Candidate { name, sequences, outcome } = candidate;
+            match outcome {
+                Ok(choice) => json!({
+                    "plan": name,
+                    "sequences": sequences,
+                    "predicted_ms_per_256_tokens": choice.prediction.ms_per_256_tokens(),
+                    "predicted_watts": choice.prediction.power.total_w(),
+                    "dispatches_per_micro_batch": choice.plan.dispatches(),
+                    "surface_bytes": choice.plan.surface_bytes(),
+                }),
+                Err(reason) => json!({
+                    "plan": name,
+                    "sequences": sequences,
+                    "refused": reason.to_string(),
+                }),
+            }
+        };
+        self.candidates.iter().map(of).collect()
     }
 
     fn kernels(&self) -> Vec<Value> {
@@ -103,6 +132,7 @@ impl Report<'_> {
                 "predicted_weights_ms": price.weights_ms,
                 "predicted_activations_ms": price.activations_ms,
                 "predicted_surfaces_ms": priced.surfaces_ms,
+                "predicted_beside_ms": priced.beside_ms,
                 "flops": priced.work.flops(),
                 "inputs": surfaces(&kernel.inputs),
                 "outputs": surfaces(&kernel.outputs),
@@ -118,6 +148,7 @@ fn surfaces(surfaces: &[Surface]) -> Vec<Value> {
             let (content, transposed) = match block.content {
                 Content::Activation(activation) => (format!("{activation:?}"), false),
                 Content::Weight(weight) => (weight.name.to_owned(), weight.transposed),
+                Content::Gradient(weight) => (format!("gradient of {}", weight.name), false),
             };
             json!({
                 "rows": [block.rows.start, block.rows.end],
@@ -131,6 +162,7 @@ fn surfaces(surfaces: &[Surface]) -> Vec<Value> {
             "rows": surface.rows,
             "columns": surface.columns,
             "bytes": surface.bytes(),
+            "passage": format!("{:?}", surface.passage).to_lowercase(),
             "blocks": blocks.collect::<Vec<_>>(),
         })
     };

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use aneal_ane::clock::Lane;
-use aneal_model::ane::Surface;
+use aneal_ane::clock::{HostCosts, Lane, LoopRates};
+use aneal_model::ane::{Candidate, Surface};
 
 use super::report::Report;
 use crate::device;
@@ -25,9 +25,18 @@ pub(super) fn text(report: &Report<'_>) -> String {
         plan.seq_len,
         count(report.micro_batches_per_update, "micro-batch"),
     );
+    if report.rates == "published" {
+        let LoopRates { dispatch_ms, tflops } = LoopRates::PUBLISHED;
+        let _ = writeln!(
+            out,
+            "dispatches priced at {dispatch_ms} ms and {tflops} TFLOPS, as in published training loops"
+        );
+    }
     out.push_str("all times, watts and joules are predicted; nothing was run\n\n");
+    candidates(&mut out, report);
     kernels(&mut out, report);
     host(&mut out, report);
+    update(&mut out, report);
 
     let timeline = &step.timeline;
     let _ = writeln!(out, "\na micro-batch with its share of an update, predicted");
@@ -55,10 +64,35 @@ pub(super) fn text(report: &Report<'_>) -> String {
     out
 }
 
+fn candidates(out: &mut String, report: &Report<'_>) {
+    if report.candidates.is_empty() {
+        return;
+    }
+    let _ = writeln!(
+        out,
+        "{:<18}{:>10}{:>12}{:>8}{:>12}{:>14}",
+        "plan", "sequences", "ms for 256", "watts", "dispatches", "surfaces MiB"
+    );
+    for Candidate { name, sequences, outcome } in report.candidates {
+        let _ = match outcome {
+            Ok(choice) => writeln!(
+                out,
+                "{name:<18}{sequences:>10}{:>12.2}{:>8.2}{:>12}{:>14}",
+                choice.prediction.ms_per_256_tokens(),
+                choice.prediction.power.total_w(),
+                choice.plan.dispatches(),
+                choice.plan.surface_bytes() >> 20,
+            ),
+            Err(reason) => writeln!(out, "{name:<18}{sequences:>10}  {reason}"),
+        };
+    }
+    out.push('\n');
+}
+
 fn kernels(out: &mut String, report: &Report<'_>) {
     let _ = writeln!(
         out,
-        "{:<12}{:>5}{:>9} = {:>8}{:>9}{:>9}{:>8}{:>8}{:>10}{:>9}{:>9}{:>8}",
+        "{:<13}{:>4}{:>9} = {:>8}{:>9}{:>9}{:>8}{:>8}{:>10}{:>9}{:>9}{:>8}",
         "program",
         "runs",
         "ms each",
@@ -77,7 +111,7 @@ fn kernels(out: &mut String, report: &Report<'_>) {
         let kib = |surfaces: &[Surface]| surfaces.iter().map(Surface::bytes).sum::<usize>() >> 10;
         let _ = writeln!(
             out,
-            "{:<12}{:>5}{:>9.3} = {:>8.3}{:>9.3}{:>9.3}{:>8.3}{:>8.3}{:>10.3}{:>9}{:>9}{:>8.0}",
+            "{:<13}{:>4}{:>9.3} = {:>8.3}{:>9.3}{:>9.3}{:>8.3}{:>8.3}{:>10.3}{:>9}{:>9}{:>8.0}",
             kernel.name,
             priced.dispatches,
             p.total_ms(),
@@ -101,6 +135,20 @@ fn host(out: &mut String, report: &Report<'_>) {
         let works: Vec<_> = works.into_iter().map(|(work, ms)| format!("{work} {ms:.2}")).collect();
         let _ = writeln!(out, "{what}, ms of a micro-batch: {}", works.join(", "));
     }
+}
+
+/// The largest term that other code would replace.
+fn update(out: &mut String, report: &Report<'_>) {
+    let parameters = report.plan.model.parameters() as f64;
+    let ns = report.costs.host.update_ns_per_param;
+    let tuned = HostCosts::TUNED_ADAM_NS_PER_PARAM;
+    let _ = writeln!(
+        out,
+        "an update: {:.1} ms of clip, Adam and staging, {ns} ns a parameter in one thread; of that, \
+         Adam alone would take {:.1} ms at the {tuned} ns of a published trainer with three threads",
+        parameters * ns / 1e6,
+        parameters * tuned / 1e6,
+    );
 }
 
 fn known_error(out: &mut String, report: &Report<'_>) {

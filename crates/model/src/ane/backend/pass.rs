@@ -149,12 +149,22 @@ impl Pass<'_> {
             HostOp::AttentionWeightGrads => self.attention_weight_grads(layer)?,
             HostOp::AttentionNormBackward => self.attention_norm_backward(layer)?,
             HostOp::EmbeddingBackward => self.embedding_backward(),
+            HostOp::WriteStream
+            | HostOp::ReadStream
+            | HostOp::WriteStreamGrad
+            | HostOp::ReadStreamGrad => {
+                return Err(self.misplaced("the stream is kept in surfaces; choose ten-kernel"));
+            }
             HostOp::Update => {
-                let reason = "an update is a step of a micro-batch; it belongs to none".to_owned();
-                return Err(Error::Plan { plan: self.machine.plan.name.to_owned(), reason });
+                let reason = "an update is a step of a micro-batch; it belongs to none";
+                return Err(self.misplaced(reason));
             }
         }
         Ok(())
+    }
+
+    fn misplaced(&self, reason: &str) -> Error {
+        Error::Plan { plan: self.machine.plan.name.to_owned(), reason: reason.to_owned() }
     }
 
     /// Fills a program's surfaces, runs it, and reads its outputs.

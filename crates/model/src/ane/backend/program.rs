@@ -126,7 +126,7 @@ impl Port {
     fn weights(&self) -> impl Iterator<Item = (Place, WeightRef)> {
         self.blocks.iter().filter_map(|(place, content)| match content {
             Content::Weight(weight) => Some((*place, *weight)),
-            Content::Activation(_) => None,
+            Content::Activation(_) | Content::Gradient(_) => None,
         })
     }
 

@@ -7,17 +7,15 @@
 use aneal_mil::{MatMul, Type, Value};
 
 use super::draft::Draft;
-use super::{Sizes, WK, WQ, WV, turned};
+use super::turned;
 use crate::Result;
 use crate::ane::form::Form;
-use crate::ane::{Activation, Content, KernelSpec};
+use crate::ane::sizes::{Sizes, WK, WQ, WV};
+use crate::ane::{Activation, Content, KernelSpec, tables};
 
 const PLAIN: MatMul = MatMul { transpose_x: false, transpose_y: false };
 const TRANSPOSE_X: MatMul = MatMul { transpose_x: true, transpose_y: false };
 const TRANSPOSE_Y: MatMul = MatMul { transpose_x: false, transpose_y: true };
-
-/// What a query pays to a later key: the least fp16, never -inf (C63).
-const MASKED: f32 = -65_504.0;
 
 /// The published `sdpaFwd`, `[1, D, 1, S + Q + 2 KV]` to `[1, 2 Q + 2 KV + D, 1, S]`: Attention,
 /// Query, Key, Value, and AttentionNorm again, which is only returned where outputs are joined.
@@ -119,7 +117,7 @@ pub(super) fn backward_softmax(n: Sizes, form: Form) -> Result<KernelSpec> {
     let sums = row_sums(&mut draft, n, products)?;
     let centred = draft.b.sub(grads, sums)?;
     let scores = draft.b.mul(centred, weights)?;
-    let scores = draft.b.mul(scores, scale(n))?;
+    let scores = draft.b.mul(scores, n.score_scale())?;
     let query_grad = draft.b.matmul(key, scores, TRANSPOSE_Y)?;
     let key_grad = draft.b.matmul(query, scores, PLAIN)?;
     let of_key =
@@ -147,30 +145,14 @@ fn projected(draft: &mut Draft, n: Sizes) -> Result<(Value, [Value; 3])> {
     Ok((norm, [query, key, draft.product(operand, wv)?]))
 }
 
-fn scale(n: Sizes) -> f32 {
-    1.0 / (n.head_dim as f32).sqrt()
-}
-
-/// Rotary positions of `x[.., heads head_dim, S]`, a position a column: channels 2i and 2i + 1 of a
-/// head turn together, as in `aneal_kernels::rope`. The pair's other half comes by a permutation
-/// matrix, since joining along the width, as published, is refused by some (C44).
+/// Rotary positions of `x[.., heads head_dim, S]`, a position a column.
 fn turn(draft: &mut Draft, n: Sizes, x: Value, heads: usize) -> Result<Value> {
     let width = heads * n.head_dim;
-    let (mut cos, mut sin) = (Vec::new(), Vec::new());
-    for channel in 0..width {
-        let pair = channel % n.head_dim / 2;
-        let frequency = n.rope_theta.powf(-2.0 * pair as f64 / n.head_dim as f64);
-        for position in 0..n.s {
-            let angle = position as f64 * frequency;
-            cos.push(angle.cos() as f32);
-            sin.push(angle.sin() as f32);
-        }
-    }
-    let mut other = vec![0.0; width * width];
-    for even in (0..width).step_by(2) {
-        other[even * width + even + 1] = -1.0;
-        other[(even + 1) * width + even] = 1.0;
-    }
+    let places = (0..width).flat_map(|channel| (0..n.s).map(move |position| (channel, position)));
+    let angles = places.map(|(channel, position)| tables::angle(n, channel, position).sin_cos());
+    let (sin, cos): (Vec<f32>, Vec<f32>) =
+        angles.map(|(sin, cos)| (sin as f32, cos as f32)).unzip();
+    let other = tables::other_of_pair(width);
     let copies = x.shape().dim(1);
     let cos = table(draft, "rope_cos", copies, [width, n.s], &cos)?;
     let sin = table(draft, "rope_sin", copies, [width, n.s], &sin)?;
@@ -206,10 +188,8 @@ fn table(
 
 /// The causal softmax of `scores[1, heads, S, S]`, which are not scaled yet.
 fn probabilities(draft: &mut Draft, n: Sizes, scores: Value) -> Result<Value> {
-    let later = |at: usize| at % n.s > at / n.s;
-    let mask: Vec<f32> = (0..n.s * n.s).map(|at| if later(at) { MASKED } else { 0.0 }).collect();
-    let mask = table(draft, "causal_mask", n.heads, [n.s, n.s], &mask)?;
-    let scores = draft.b.mul(scores, scale(n))?;
+    let mask = table(draft, "causal_mask", n.heads, [n.s, n.s], &tables::causal_mask(n))?;
+    let scores = draft.b.mul(scores, n.score_scale())?;
     let scores = draft.b.add(scores, mask)?;
     if draft.form.softmax {
         return Ok(draft.b.softmax(scores, -1)?);

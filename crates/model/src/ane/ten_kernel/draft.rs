@@ -4,11 +4,11 @@
 //! where nothing may be reshaped (C32). Both are the same bytes. Pieces of programs are written once:
 //! what differs between the forms is here.
 
-use aneal_mil::{Builder, Function, MatMul, Opset, Type, Value};
+use aneal_mil::{Builder, MatMul, Opset, Type, Value};
 
 use crate::Result;
 use crate::ane::form::Form;
-use crate::ane::{Activation, Block, Content, KernelSpec, Surface};
+use crate::ane::{Activation, Block, Content, KernelSpec, Passage, Surface};
 
 const PLAIN: MatMul = MatMul { transpose_x: false, transpose_y: false };
 const TRANSPOSE_X: MatMul = MatMul { transpose_x: true, transpose_y: false };
@@ -144,7 +144,7 @@ impl Draft {
     pub(super) fn finish(self) -> Result<KernelSpec> {
         let function = self.b.finish()?;
         let surfaces = |ids: Vec<_>, blocks: Vec<Vec<Block>>| {
-            let of = |(id, blocks)| surface(&function, id, blocks);
+            let of = |(id, blocks)| Surface::of(&function, id, blocks, Passage::Converted);
             ids.into_iter().zip(blocks).map(of).collect()
         };
         let inputs = surfaces(function.input_ids().collect(), self.inputs);
@@ -202,11 +202,4 @@ impl Draft {
         let weight = self.b.transpose(weight, &[0, 1, 3, 2])?;
         self.product(operand, weight)
     }
-}
-
-fn surface(function: &Function, id: aneal_mil::ValueId, blocks: Vec<Block>) -> Surface {
-    let value = function.value(id);
-    let columns = value.ty.shape.width();
-    let rows = value.ty.shape.elements() / columns;
-    Surface { name: value.name.clone(), rows, columns, blocks }
 }

@@ -1,9 +1,10 @@
 //! The feed-forward layer forward, with its residual, in one program.
 
 use super::draft::Draft;
-use super::{Sizes, W1, W2, W3, stored, turned};
+use super::{stored, turned};
 use crate::Result;
 use crate::ane::form::Form;
+use crate::ane::sizes::{Sizes, W1, W2, W3};
 use crate::ane::{Activation, Content, KernelSpec};
 
 /// Columns of its input.

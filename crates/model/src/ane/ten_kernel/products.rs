@@ -1,9 +1,10 @@
 //! Programs that only multiply: activations by one weight, or by two and the sum of both.
 
 use super::draft::Draft;
-use super::{Sizes, W1, W2, W3, WK, WO, WQ, WV, stored, turned};
+use super::{stored, turned};
 use crate::Result;
 use crate::ane::form::Form;
+use crate::ane::sizes::{Sizes, W1, W2, W3, WK, WO, WQ, WV};
 use crate::ane::{Activation, Content, KernelSpec};
 
 /// `out[to, S]` of `x[from, S]` beside one weight `[from, to]`.
